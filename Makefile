@@ -1,0 +1,43 @@
+PYTHON ?= python3
+VENV ?= .venv
+PHOTO ?= docs/photos/astronaut.jpg
+PROMPT ?= a sandy beach at sunset
+OUT ?= out/demo.png
+
+.PHONY: demo test check format nano clean
+
+demo: $(VENV)/.runtime  ## the main job on a shipped photo, with the embedded model
+	@mkdir -p $(dir $(OUT))
+	$(VENV)/bin/cyclorama generate "$(PHOTO)" -p "$(PROMPT)" -o "$(OUT)"
+
+test: check  ## everything CI asks for
+	$(VENV)/bin/pytest
+
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.dev
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+nano: $(VENV)/.dev  ## the embedded model, exported again from its checkpoint
+	rm -rf models/nano/onnx
+	$(VENV)/bin/python -c "from export import export_checkpoint; export_checkpoint('models/nano/checkpoint', 'models/nano/onnx', format='onnx', name='nano')"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+# torch first and by exact version: a looser request would bring the CUDA build and its gigabytes.
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $@ $(VENV)/.runtime
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

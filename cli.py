@@ -1,0 +1,376 @@
+"""The `cyclorama` command. Thin: parse, call, print. Data goes to stdout, notes and progress to stderr.
+
+Only click is imported up here, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from models.catalogue import ModelEntry
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _clear_errors(command: Callable[P, T]) -> Callable[P, T]:
+    """Errors meant for the user become one line and exit code 1; wrong options exit with 2."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        from engine.errors import CycloramaError, InvalidOptions
+
+        _show_notes()
+        try:
+            return command(*args, **kwargs)
+        except InvalidOptions as error:
+            raise click.UsageError(str(error)) from error
+        except CycloramaError as error:
+            raise click.ClickException(str(error)) from error
+        except ModuleNotFoundError as error:
+            package = (error.name or "").split(".")[0]
+            if package not in _EXTRA_OF:
+                raise
+            raise click.ClickException(
+                f"this needs {package}, which is not installed; run: pip install 'cyclorama[{_EXTRA_OF[package]}]'"
+            ) from error
+
+    return run
+
+
+_EXTRA_OF = dict.fromkeys(
+    ("torch", "diffusers", "transformers", "optimum", "onnx", "peft", "safetensors", "nncf"), "export"
+)
+
+
+def _show_notes() -> None:
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            click.echo(f"note: {record.getMessage()}", err=True)
+
+    logger = logging.getLogger("cyclorama")
+    logger.handlers = [Notes()]
+    logger.propagate = False
+
+
+@contextmanager
+def _stages(total: int | None = None) -> Iterator[Callable[[str], None]]:
+    """A line on stderr that names the stage being worked on; nothing where stderr is no terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, disable=None, file=sys.stderr, bar_format="{desc} [{elapsed}]") as bar:
+        yield bar.set_description_str
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="cyclorama", prog_name="cyclorama")
+def main() -> None:
+    """The same photo on a new background: subject untouched, pixel for pixel; no GPU needed.
+
+    \b
+    Examples:
+      cyclorama generate cat.jpg -p "a sandy beach at sunset"
+      cyclorama mask cat.jpg --cutout -o cat.png
+      cyclorama models list
+    """
+
+
+@main.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option("-p", "--prompt", required=True, help="The background in one sentence; leave the subject out of it.")
+@click.option("-o", "output", type=click.Path(path_type=Path), help="Where to write (.png, .jpg, .webp).")
+@click.option("--model", default="nano", show_default=True, help="A name from `models list`, or a model folder.")
+@click.option(
+    "--preset", type=click.Choice(["fast", "balanced", "quality"]), help="Default: the one that fits the model."
+)
+@click.option("--negative-prompt", default="", help="What the background should not show.")
+@click.option("--steps", "num_inference_steps", type=int, help="Denoising steps.")
+@click.option("--guidance-scale", type=float, help="How closely to follow the prompt; 1 is not at all.")
+@click.option(
+    "--strength", type=float, default=1.0, show_default=True, help="Below 1 the old background shines through."
+)
+@click.option("--seed", type=int, help="The same seed makes the same picture; random if left out.")
+@click.option(
+    "--count", type=click.IntRange(1), default=1, show_default=True, help="Pictures, with seeds from SEED on."
+)
+@click.option("--size", type=int, help="Side of the square whose area is painted, in pixels; default: the model's own.")
+@click.option("--mask", type=click.Path(path_type=Path), help="A mask the size of the photo: white is the subject.")
+@click.option("--mask-model", help="u2netp (built in, the default) or any model of rembg's.")
+@click.option("--backend", type=click.Choice(["auto", "openvino", "onnx"]), default="auto", show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of file names.")
+@_clear_errors
+def generate(
+    photo: Path,
+    prompt: str,
+    output: Path | None,
+    model: str,
+    preset: Any,
+    count: int,
+    size: int | None,
+    mask: Path | None,
+    mask_model: str | None,
+    backend: Any,
+    device: Any,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Put the subject of PHOTO on a new background.
+
+    Prints the name of each file it wrote.
+
+    \b
+    Examples:
+      cyclorama generate cat.jpg -p "a sandy beach at sunset"
+      cyclorama generate shoe.jpg -p "grey studio backdrop" --count 4 -o shoe-studio.png
+      cyclorama generate me.jpg -p "snowy mountains" --model sd15-inpaint --seed 7
+    """
+    from tqdm import tqdm
+
+    from engine import BackgroundGenerator
+    from engine.options import resolve_options
+    from engine.photo import image_format
+
+    if output is not None:
+        image_format(output)
+    names = _output_names(photo, output, count)
+    generator = BackgroundGenerator.load(model, backend=backend, device=device)
+    # Before the photo is worked on: options that cannot be should be refused at once.
+    first = resolve_options(generator.folder, prompt, preset, **options)
+    scene = generator.prepare(photo, mask=mask, mask_model=mask_model, size=size)
+    written = []
+    for number, path in enumerate(names):
+        steps = generator.steps(scene, prompt, preset, **{**options, "seed": first.seed + number})
+        total = int(first.num_inference_steps * first.strength)
+        for step in tqdm(steps, total=total, desc=path.name, disable=None, unit="step", file=sys.stderr):
+            last = step
+        result = last.result()
+        result.save(path)
+        written.append({"file": str(path), **result.summary()})
+        if not as_json:
+            click.echo(path)
+            click.echo(f"note: seed {result.seed}, {sum(result.seconds.values()):.1f} s", err=True)
+    if as_json:
+        _print_json({"photo": str(photo), "images": written})
+
+
+def _output_names(photo: Path, output: Path | None, count: int) -> list[Path]:
+    """OUT, or OUT-1 to OUT-N; left open, the first names beside nobody's file in the current folder."""
+    if output is not None:
+        return [output] if count == 1 else [output.with_stem(f"{output.stem}-{n}") for n in range(1, count + 1)]
+    names: list[Path] = []
+    number = 1
+    while len(names) < count:
+        name = Path(f"{photo.stem}-background{'' if number == 1 else f'-{number}'}.png")
+        if not name.exists():
+            names.append(name)
+        number += 1
+    return names
+
+
+@main.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option("-o", "output", type=click.Path(path_type=Path), help="Where to write (.png).")
+@click.option("--mask-model", help="u2netp (built in, the default) or any model of rembg's.")
+@click.option("--cutout", is_flag=True, help="Write the subject on transparency instead of its mask.")
+@_clear_errors
+def mask(photo: Path, output: Path | None, mask_model: str | None, cutout: bool) -> None:
+    """Write the mask of the subject of PHOTO: 8-bit alpha, the photo's size.
+
+    \b
+    Example:
+      cyclorama mask cat.jpg -o mask.png     touch it up, then:
+      cyclorama generate cat.jpg -p "..." --mask mask.png
+    """
+    import numpy as np
+    from PIL import Image
+
+    from engine.errors import InvalidOptions
+    from engine.photo import load_photo, save_image
+    from engine.subject import subject_alpha
+
+    if output is None:
+        kind = "cutout" if cutout else "mask"
+        output = Path(f"{photo.stem}-{kind}.png")
+        number = 2
+        while output.exists():
+            output = Path(f"{photo.stem}-{kind}-{number}.png")
+            number += 1
+    if output.suffix.lower() not in (".png", ".webp"):
+        raise InvalidOptions(f"a mask is written as .png or .webp, which lose nothing; got {output.name!r}")
+    loaded = load_photo(photo)
+    alpha = subject_alpha(loaded, mask_model=mask_model)
+    if cutout:
+        save_image(Image.fromarray(np.dstack([loaded.rgb, alpha])), output, icc_profile=loaded.icc_profile)
+    else:
+        save_image(Image.fromarray(alpha), output)
+    click.echo(output)
+
+
+def _lora(_context: click.Context, _parameter: click.Parameter, values: Iterable[str]) -> list[tuple[str, float]]:
+    parsed = []
+    for value in values:
+        file, separator, scale = value.rpartition(":")
+        try:
+            parsed.append((file, float(scale)) if separator else (value, 1.0))
+        except ValueError:
+            parsed.append((value, 1.0))  # a colon of the path's own
+    return parsed
+
+
+@main.command()
+@click.argument("source")
+@click.argument("out_dir", type=click.Path(path_type=Path))
+@click.option("--format", type=click.Choice(["openvino", "onnx"]), default="openvino", show_default=True)
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp16", show_default=True)
+@click.option("--revision", help="Branch, tag or commit of a hub repository.")
+@click.option("--lora", "loras", multiple=True, metavar="FILE[:SCALE]", callback=_lora, help="Fuse a LoRA; repeatable.")
+@click.option("--tiny-vae", metavar="SOURCE", help="Put an AutoencoderTiny in the VAE's place (`taesd`, or a folder).")
+@click.option("--distilled", type=click.Choice(["lcm", "tcd"]), help="The weights or LoRAs were distilled so.")
+@_clear_errors
+def export(source: str, out_dir: Path, **options: Any) -> None:
+    """Turn a Stable Diffusion checkpoint into a model folder that runs without torch.
+
+    SOURCE is a diffusers folder, a .safetensors file in the original layout, a hub id or a name
+    from `models list`. Every network is held against PyTorch before the folder appears.
+
+    \b
+    Examples:
+      cyclorama export ./my-checkpoint ./my-model
+      cyclorama export sd15-inpaint ./sd15-fast --lora lcm-lora-sd15 --tiny-vae taesd
+    """
+    with _stages() as progress:
+        progress("loading torch")
+        from export import export_checkpoint
+
+        folder = export_checkpoint(source, out_dir, progress=progress, **options)
+    errors = json.loads((folder / "cyclorama.json").read_text())["verification"]["max_relative_error"]
+    for component, error in errors.items():
+        click.echo(f"note: {component} agrees with PyTorch within {error:.1e} of its range", err=True)
+    click.echo(folder)
+
+
+@main.group()
+def models() -> None:
+    """List, show, fetch and check models."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_clear_errors
+def list_models(as_json: bool) -> None:
+    """List the models that have a name."""
+    from models.catalogue import CATALOGUE
+
+    if as_json:
+        _print_json({"models": [_facts(entry) for entry in CATALOGUE.values()]})
+        return
+    for entry in CATALOGUE.values():
+        click.echo(f"{entry.name:<22} {_state(entry):<12} {entry.what}")
+
+
+@models.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_clear_errors
+def show(name: str, as_json: bool) -> None:
+    """Show all that is known about a model."""
+    from models.catalogue import find_entry
+
+    facts = _facts(find_entry(name))
+    if as_json:
+        _print_json(facts)
+        return
+    for key, value in facts.items():
+        if value is not None:
+            click.echo(f"{key:<12} {value}")
+
+
+@models.command()
+@click.argument("name")
+@click.option("--format", type=click.Choice(["openvino", "onnx"]), default="openvino", show_default=True)
+@_clear_errors
+def pull(name: str, format: Any) -> None:
+    """Fetch a model, export it to the local store and check it."""
+    with _stages() as progress:
+        progress("loading torch")
+        from export import pull as pull_model
+
+        folder = pull_model(name, format=format, progress=progress)
+    click.echo(folder)
+
+
+@models.command()
+@click.argument("model")
+@_clear_errors
+def verify(model: str) -> None:
+    """Check a model's files against the sums in its manifest."""
+    from models.store import resolve
+    from models.store import verify as verify_files
+
+    click.echo(f"{model}: {verify_files(resolve(model))} files as they should be")
+
+
+def _state(entry: ModelEntry) -> str:
+    from models.store import is_present
+
+    if entry.embedded:
+        return "embedded"
+    if entry.is_part:
+        return entry.kind
+    return "here" if is_present(entry) else "to pull"
+
+
+def _facts(entry: ModelEntry) -> dict[str, Any]:
+    from models.store import format_size, is_present, stored
+
+    return {
+        "name": entry.name,
+        "what": entry.what,
+        "kind": entry.kind,
+        "state": _state(entry),
+        "licence": entry.licence,
+        "repository": entry.repository,
+        "revision": entry.revision,
+        "download": None if entry.embedded else format_size(entry.download),
+        "preset": entry.preset,
+        "folder": str(stored(entry.name)) if is_present(entry) else None,
+    }
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_clear_errors
+def doctor(as_json: bool) -> None:
+    """Tell what this machine offers, and try the engine out on it."""
+    from engine.doctor import examine
+
+    report = examine()
+    if as_json:
+        _print_json(report)
+    else:
+        for section, facts in report.items():
+            click.echo(section)
+            for key, value in facts.items():
+                shown = " ".join(map(str, value)) if isinstance(value, list) else value
+                click.echo(f"  {key:<22} {shown}")
+    if not all(outcome.startswith("works") for outcome in report["self-test"].values()):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Inference backends behind one small interface.
+
+A `Session` runs one component (text encoder, UNet, VAE half, mask network). Arrays go in as NumPy
+arrays or as what another session of the same backend returned; `numpy.asarray` turns a returned
+tensor into an array. On a GPU the returned tensor stays on the device until that is done, so the
+text embeddings, for one, never leave it between the text encoder and twenty UNet steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import BackendUnavailable, InvalidOptions
+
+Backend = Literal["openvino", "onnx"]
+Device = Literal["cpu", "cuda"]
+
+OPENVINO_FILE = "openvino_model.xml"
+ONNX_FILE = "model.onnx"
+
+
+class DeviceArray(Protocol):
+    """A tensor that may lie on a device; `numpy.asarray` brings it to the host."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the dimensions."""
+        ...
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]: ...
+
+
+Tensor = npt.NDArray[Any] | DeviceArray
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a network. `None` stands for a dimension that may vary."""
+
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[np.generic]
+
+
+class Session(Protocol):
+    """One loaded network."""
+
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+
+    def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Runs the network once. Arrays in `feeds` are cast to the dtype of the input they go to."""
+        ...
+
+
+def open_session(path: Path, backend: Backend, device: Device = "cpu", threads: int | None = None) -> Session:
+    """Loads an OpenVINO IR (`.xml`) or an ONNX model; OpenVINO reads both.
+
+    `threads`: None takes what the container's CPU quota allows.
+    Raises BackendUnavailable (package or device missing) and BadModel (file missing or damaged).
+    """
+    from engine.machine import available_cores
+
+    threads = threads or available_cores()
+    if backend == "openvino":
+        if device != "cpu":
+            raise InvalidOptions("the openvino backend runs on the CPU only; use --backend onnx for --device cuda")
+        from engine.backends.ov import OpenVINOSession
+
+        return OpenVINOSession(path, threads)
+    from engine.backends.ort import OnnxSession
+
+    return OnnxSession(path, device, threads)
+
+
+def random_feeds(session: Session, size: int = 16, batch: int = 1, tokens: int = 8, seed: int = 0) -> dict[str, Tensor]:
+    """Inputs of the right shapes and dtypes, Gaussian or small positive integers, for trying a network out.
+
+    `size`, `batch` and `tokens` stand in where the network leaves height and width, the batch or
+    the sequence length open.
+    """
+    rng = np.random.default_rng(seed)
+    feeds: dict[str, Tensor] = {}
+    for name, spec in session.inputs.items():
+        open_dims = {2: (batch, tokens), 3: (batch, tokens, 1), 4: (batch, 3, size, size)}.get(len(spec.shape), (1,))
+        shape = [given or default for given, default in zip(spec.shape, open_dims, strict=False)]
+        if np.issubdtype(spec.dtype, np.integer) or name == "timestep":
+            feeds[name] = rng.integers(1, 999, shape).astype(spec.dtype)
+        else:
+            feeds[name] = rng.standard_normal(shape).astype(spec.dtype)
+    return feeds
+
+
+def choose_backend(has_ir: bool, has_onnx: bool, backend: Backend | Literal["auto"], device: Device) -> Backend:
+    """Settles `auto`: OpenVINO where the model has IR and it runs here, else ONNX Runtime.
+
+    Raises InvalidOptions and BackendUnavailable for what cannot be.
+    """
+    if device == "cuda":
+        if backend == "openvino":
+            raise InvalidOptions("the openvino backend runs on the CPU only; use --backend onnx for --device cuda")
+        if not has_onnx:
+            raise BackendUnavailable(
+                "--device cuda needs the model as ONNX, but its folder has OpenVINO IR only; "
+                "export it again with --format onnx"
+            )
+        return "onnx"
+    if backend == "openvino":
+        return "openvino"
+    if backend == "onnx":
+        if not has_onnx:
+            raise BackendUnavailable(
+                "--backend onnx needs the model as ONNX, but its folder has OpenVINO IR only; "
+                "export it again with --format onnx, or use --backend openvino"
+            )
+        return "onnx"
+    if backend != "auto":
+        raise InvalidOptions(f"backend must be auto, openvino or onnx, got {backend!r}")
+    if not has_ir:
+        return "onnx"
+
+    from engine.backends.probe import why_openvino_fails
+
+    reason = why_openvino_fails()
+    if reason is None:
+        return "openvino"
+    if not has_onnx:
+        raise BackendUnavailable(
+            f"OpenVINO does not run on this machine ({reason}) and the model's folder has no ONNX to run instead; "
+            "export it again with --format onnx"
+        )
+    from engine.notes import note
+
+    note(f"OpenVINO does not run on this machine ({reason}); using ONNX Runtime")
+    return "onnx"

@@ -1,0 +1,105 @@
+"""Sessions on ONNX Runtime (CPU and CUDA)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.backends import Device, Tensor, TensorSpec
+from engine.errors import BackendUnavailable, BadModel
+
+try:
+    import onnxruntime as ort
+except ImportError as error:  # pragma: no cover - part of the plain install
+    raise BackendUnavailable("ONNX Runtime is not installed; run: pip install onnxruntime") from error
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+}
+
+
+class DeviceTensor:
+    """A tensor where the session left it; `numpy.asarray` copies it to the host."""
+
+    def __init__(self, value: ort.OrtValue) -> None:
+        self.value = value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the dimensions."""
+        return tuple(self.value.shape())
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        array: npt.NDArray[Any] = self.value.numpy()
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+
+class OnnxSession:
+    """A network in ONNX Runtime. Inputs and outputs are bound on the device that runs it."""
+
+    def __init__(self, path: Path, device: Device, threads: int) -> None:
+        if not path.is_file():
+            raise BadModel(f"{path} is missing; fetch or export the model again")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Sharing one pool's spinning threads with NumPy and Pillow on few cores costs more than waking them.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=_providers(device))
+        except BackendUnavailable:
+            raise
+        except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
+            raise BadModel(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
+        if device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
+            raise BackendUnavailable(_CUDA_BROKEN)
+        self._device = device
+        self.inputs = {arg.name: _spec(arg) for arg in self._session.get_inputs()}
+        self.outputs = {arg.name: _spec(arg) for arg in self._session.get_outputs()}
+
+    def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `Session.run`; what is returned stays on the device."""
+        binding = self._session.io_binding()
+        for name, value in feeds.items():
+            dtype = self.inputs[name].dtype
+            if isinstance(value, DeviceTensor) and _DTYPES[value.value.data_type()] == dtype:
+                binding.bind_ortvalue_input(name, value.value)
+            else:
+                array = np.asarray(value, dtype, order="C")  # ascontiguousarray would make scalars 1-d
+                binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, self._device, 0))
+        for name in self.outputs:
+            binding.bind_output(name, self._device, 0)
+        self._session.run_with_iobinding(binding)
+        return {name: DeviceTensor(value) for name, value in zip(self.outputs, binding.get_outputs(), strict=True)}
+
+
+def _spec(arg: ort.NodeArg) -> TensorSpec:
+    shape = tuple(dim if isinstance(dim, int) else None for dim in arg.shape)
+    return TensorSpec(shape, np.dtype(_DTYPES[arg.type]))
+
+
+_CUDA_BROKEN = (
+    "ONNX Runtime has its CUDA provider but cannot start it (driver, CUDA or cuDNN missing or of another version); "
+    "run `nvidia-smi` to check the driver, or use --device cpu"
+)
+
+
+def _providers(device: Device) -> list[str]:
+    if device == "cpu":
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        raise BackendUnavailable(
+            "--device cuda needs the package onnxruntime-gpu, and this ONNX Runtime has no CUDA provider; "
+            "run: pip uninstall onnxruntime && pip install 'cyclorama[cuda]'"
+        )
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"]

@@ -1,0 +1,78 @@
+"""Does OpenVINO run on this machine? Asked once, in a child process.
+
+On some virtual machines with AMD processors OpenVINO dies of SIGFPE while it compiles a network
+(openvino#35943). A signal cannot be caught, so the first compile happens in a child, and the answer
+is kept for this processor and this version of OpenVINO.
+
+`python -m engine.backends.probe` is that child: it compiles the embedded UNet and runs it once.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from engine.machine import cpu_name
+from models.store import home
+
+_TIMEOUT = 300  # seconds; the probe takes about two
+
+
+def why_openvino_fails(command: list[str] | None = None) -> str | None:
+    """None if OpenVINO compiles and runs a network here, else the reason in a few words.
+
+    `command` replaces the probing child process in tests.
+    """
+    try:
+        key = f"openvino {version('openvino')} on {cpu_name()}"
+    except PackageNotFoundError:
+        return "it is not installed"
+    record = home() / "openvino-probe.json"
+    try:
+        known: dict[str, str | None] = json.loads(record.read_text())
+    except (OSError, ValueError):
+        known = {}
+    if key not in known:
+        known[key] = _run(command or [sys.executable, "-m", "engine.backends.probe"])
+        _remember(record, known)
+    return known[key]
+
+
+def _run(command: list[str]) -> str | None:
+    try:
+        child = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        return f"its first compile took more than {_TIMEOUT} s"
+    if child.returncode < 0:
+        return f"its first compile died of {signal.Signals(-child.returncode).name}"
+    if child.returncode > 0:
+        lines = child.stderr.strip().splitlines()
+        return lines[-1] if lines else f"its first compile exited with {child.returncode}"
+    return None
+
+
+def _remember(record: Path, known: dict[str, str | None]) -> None:
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False) as file:
+            json.dump(known, file, indent=1)
+        Path(file.name).replace(record)
+    except OSError:
+        pass  # a read-only home: the next process probes again
+
+
+def _main() -> None:
+    from engine.backends import ONNX_FILE, open_session, random_feeds
+    from models.catalogue import embedded
+
+    session = open_session(embedded("nano") / "unet" / ONNX_FILE, "openvino")
+    session.run(random_feeds(session))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,43 @@
+"""The errors of Cyclorama, one small tree.
+
+    CycloramaError
+     ├─ InvalidOptions       options that contradict each other, the photo or the model
+     ├─ BadImage             a photo or mask that cannot be read or used
+     │   └─ NoSubject        no subject was found in the photo
+     ├─ BackendUnavailable   OpenVINO, ONNX Runtime or a device is missing or fails here
+     ├─ ModelNotFound        (models)
+     ├─ BadModel             (models)
+     ├─ DownloadFailed       (models)
+     └─ ExportFailed         (export)
+
+Every message is one line: what was wrong, what was got, what to do.
+"""
+
+from models.errors import BadModel, CycloramaError, DownloadFailed, ModelNotFound
+
+__all__ = [
+    "BackendUnavailable",
+    "BadImage",
+    "BadModel",
+    "CycloramaError",
+    "DownloadFailed",
+    "InvalidOptions",
+    "ModelNotFound",
+    "NoSubject",
+]
+
+
+class InvalidOptions(CycloramaError):
+    """Options that are out of range or contradict each other, the photo or the model."""
+
+
+class BadImage(CycloramaError):
+    """An image file that cannot be read, or whose size or kind does not fit."""
+
+
+class NoSubject(BadImage):
+    """The mask is empty, covers everything, or the mask network saw no contrast."""
+
+
+class BackendUnavailable(CycloramaError):
+    """The inference backend or device asked for cannot be used on this machine."""

@@ -1,0 +1,214 @@
+"""The main job: a photo and a sentence in, the photo on a new background out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from engine.backends import Backend, Device, choose_backend
+from engine.composite import composite
+from engine.errors import InvalidOptions
+from engine.frame import Frame
+from engine.machine import peak_memory
+from engine.model_folder import ModelFolder
+from engine.networks import VAE, TextEncoder, UNet, guidance_scale_embedding
+from engine.options import GenerationOptions, Preset, resolve_options
+from engine.photo import Source, load_photo
+from engine.result import Result
+from engine.samplers import make_sampler
+from engine.scene import Scene, timed
+from engine.subject import subject_alpha
+from models.store import resolve
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One denoising step, done. `latents` are the sampler's own, `denoised` its estimate of the clean ones."""
+
+    index: int
+    total: int
+    timestep: float
+    latents: Array
+    denoised: Array
+    _finish: Any = field(repr=False)
+    _preview: Any = field(repr=False)
+
+    def preview(self) -> Image.Image:
+        """The picture as it would be if this were the last step, at the working size. Costs a VAE decode."""
+        image: Image.Image = self._preview(self.denoised)
+        return image
+
+    def result(self) -> Result:
+        """The finished picture from this step: decoded, and composited at the photo's size."""
+        result: Result = self._finish(self.denoised)
+        return result
+
+
+class BackgroundGenerator:
+    """A loaded model. Make one with `load`, then `prepare` a photo and `generate` as often as liked."""
+
+    def __init__(self, folder: ModelFolder, backend: Backend, device: Device) -> None:
+        self.folder = folder
+        self.backend = backend
+        self.device = device
+        self._text_encoder = TextEncoder(folder, backend, device)
+        self._unet = UNet(folder, backend, device)
+        self._vae = VAE(folder, backend, device)
+
+    @classmethod
+    def load(
+        cls, model: str | Path = "nano", *, backend: Backend | Literal["auto"] = "auto", device: Device = "cpu"
+    ) -> BackgroundGenerator:
+        """Loads a model by its name in the catalogue or by its folder.
+
+        backend: `auto` takes OpenVINO where the folder has IR and it runs on this machine, else
+        ONNX Runtime. device: `cuda` takes ONNX Runtime's CUDA provider.
+        Raises ModelNotFound, BadModel, BackendUnavailable.
+        """
+        folder = ModelFolder(resolve(model))
+        return cls(folder, choose_backend(folder.has_ir, folder.has_onnx, backend, device), device)
+
+    def prepare(
+        self,
+        photo: Source,
+        *,
+        mask: Source | None = None,
+        mask_model: str | None = None,
+        size: int | None = None,
+    ) -> Scene:
+        """Everything about a photo that does not depend on the prompt.
+
+        mask: 255 subject, 0 background, the photo's size; given, no network looks for the subject.
+        Left open, a photo's own transparency is its mask, unless `mask_model` is named.
+        mask_model: `u2netp` or a model of rembg's.  size: side of the square whose area the working
+        canvas has, in pixels; the model's own by default.
+        Raises BadImage, NoSubject, InvalidOptions.
+        """
+        if mask is not None and mask_model is not None:
+            raise InvalidOptions("both a mask and a mask model were given; name one of them")
+        seconds: dict[str, float] = {}
+        with timed(seconds, "photo"):
+            loaded = load_photo(photo)
+        frame = Frame.fit(loaded.size, size or self.folder.native_size, self.folder.size_multiple)
+        with timed(seconds, "mask"):
+            alpha = subject_alpha(loaded, mask, mask_model)
+        scene = Scene(loaded, alpha, frame, frame.place_photo(loaded.rgb), frame.place_mask(alpha), self._vae, seconds)
+        if self.folder.is_inpainting:
+            _ = scene.masked_image_latents
+        return scene
+
+    def generate(self, scene: Scene, prompt: str, preset: Preset | None = None, **options: Any) -> Result:
+        """Paints a background from a prompt; `options` as in `steps`."""
+        for step in self.steps(scene, prompt, preset, **options):
+            last = step
+        return last.result()
+
+    def steps(
+        self, scene: Scene, prompt: str, preset: Preset | None = None, *, latents: Array | None = None, **options: Any
+    ) -> Iterator[Step]:
+        """The same work step by step: progress, previews and stopping early are the caller's.
+
+        options: any field of `GenerationOptions` (`negative_prompt`, `num_inference_steps`,
+        `guidance_scale`, `strength`, `seed`, `sampler`); the preset fills in the rest.
+        latents: initial unit Gaussian noise, (1, C, h/8, w/8), instead of that drawn from the seed.
+        Raises InvalidOptions at once, not at the first step.
+        """
+        resolved = resolve_options(self.folder, prompt, preset, **options)
+        shape = (1, self.folder.latent_channels, *scene.latent_mask(self.folder.vae_scale_factor).shape[2:])
+        if latents is not None and latents.shape != shape:
+            raise InvalidOptions(f"latents must have the shape {shape} for this scene, got {latents.shape}")
+        return self._denoise(scene, resolved, shape, latents)
+
+    def _denoise(
+        self, scene: Scene, options: GenerationOptions, shape: tuple[int, ...], latents: Array | None
+    ) -> Iterator[Step]:
+        seconds = dict.fromkeys(("text", "denoise", "decode", "composite"), 0.0)
+        rng = np.random.default_rng(options.seed)
+
+        def fresh_noise() -> Array:
+            return rng.standard_normal(shape, np.float32)
+
+        is_inpainting, time_cond_width = self.folder.is_inpainting, self.folder.time_cond_proj_dim
+        with_guidance = options.guidance_scale > 1 and time_cond_width is None
+        with timed(seconds, "text"):
+            prompts = (options.negative_prompt, options.prompt) if with_guidance else (options.prompt,)
+            encoder_hidden_states = self._text_encoder.encode(*prompts)
+        timestep_cond = (
+            None if time_cond_width is None else guidance_scale_embedding(options.guidance_scale, time_cond_width)
+        )
+        sampler = make_sampler(
+            options.sampler, self.folder.noise_schedule, options.num_inference_steps, options.timestep_spacing
+        )
+        total = len(sampler.timesteps)
+        first = total - int(total * options.strength)
+
+        noise = fresh_noise() if latents is None else latents.astype(np.float32)
+        if options.strength == 1:
+            x = noise * np.float32(sampler.init_noise_sigma)
+        else:
+            x = sampler.add_noise(scene.image_latents, noise, first)
+        mask = scene.latent_mask(self.folder.vae_scale_factor)
+        if is_inpainting:
+            condition = np.concatenate([(mask >= 0.5).astype(np.float32), scene.masked_image_latents], axis=1)
+
+        for i in range(first, total):
+            with timed(seconds, "denoise"):
+                sample = sampler.scale_model_input(x, i)
+                if is_inpainting:
+                    sample = np.concatenate([sample, condition], axis=1)
+                if with_guidance:
+                    sample = np.concatenate([sample, sample])
+                output = self._unet(sample, float(sampler.timesteps[i]), encoder_hidden_states, timestep_cond)
+                if with_guidance:
+                    unconditional, conditional = output[:1], output[1:]
+                    output = unconditional + np.float32(options.guidance_scale) * (conditional - unconditional)
+                x, denoised = sampler.step(output, i, x, fresh_noise)
+                if not is_inpainting:
+                    kept = scene.image_latents
+                    denoised = (1 - mask) * kept + mask * denoised
+                    if i + 1 < total:
+                        kept = sampler.add_noise(kept, noise, i + 1)
+                    x = (1 - mask) * kept + mask * x
+            yield Step(
+                index=i - first,
+                total=total - first,
+                timestep=float(sampler.timesteps[i]),
+                latents=x,
+                denoised=x if i + 1 == total else denoised,
+                _finish=lambda denoised: self._finish(scene, options, denoised, seconds),
+                _preview=lambda denoised: self._preview(scene, denoised),
+            )
+
+    def _preview(self, scene: Scene, denoised: Array) -> Image.Image:
+        background = scene.frame.cut_photo(self._vae.decode(denoised))
+        photo = Image.fromarray(scene.photo.rgb).resize(background.size, Image.Resampling.LANCZOS)
+        alpha = Image.fromarray(scene.alpha).resize(background.size, Image.Resampling.LANCZOS)
+        return Image.composite(photo, background, alpha)
+
+    def _finish(self, scene: Scene, options: GenerationOptions, denoised: Array, seconds: dict[str, float]) -> Result:
+        with timed(seconds, "decode"):
+            painted = scene.frame.cut_photo(self._vae.decode(denoised))
+        with timed(seconds, "composite"):
+            background = painted.resize(scene.photo.size, Image.Resampling.BICUBIC)
+            image = composite(scene.photo.rgb, scene.alpha, np.asarray(background))
+        return Result(
+            image=Image.fromarray(image),
+            alpha=Image.fromarray(scene.alpha),
+            background=background,
+            options=options,
+            model=self.folder.name,
+            backend=self.backend if self.device == "cpu" else f"{self.backend} ({self.device})",
+            working_size=(scene.frame.width, scene.frame.height),
+            seconds={**scene.seconds, **seconds},
+            peak_memory=peak_memory(),
+            icc_profile=scene.photo.icc_profile,
+            exif=scene.photo.exif,
+        )

@@ -1,0 +1,97 @@
+"""What the machine offers: cores within the container's quota, memory, instruction sets."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+
+import psutil
+
+
+def available_cores(root: Path = Path("/")) -> int:
+    """Cores that this process may use: the smaller of its CPU affinity and its cgroup quota.
+
+    A container limited to 2 CPUs on a 64-core host gets 2; a thread pool of 64 there would be
+    throttled by the kernel's bandwidth control. `root` is where `proc` and `sys` are looked for.
+    """
+    affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    cores = len(affinity) if affinity else (os.cpu_count() or 1)
+    quota = cgroup_quota(root)
+    return max(1, min(cores, math.ceil(quota))) if quota else cores
+
+
+def cgroup_quota(root: Path = Path("/")) -> float | None:
+    """CPU quota in cores set by cgroup v2 (`cpu.max`) or v1 (`cpu.cfs_quota_us`); None: no limit.
+
+    The tightest limit counts, from this process's group up to the root of the hierarchy.
+    """
+    quotas = []
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            base, read = root / "sys/fs/cgroup", _quota_v2
+        elif "cpu" in controllers.split(","):
+            base, read = root / "sys/fs/cgroup/cpu", _quota_v1
+        else:
+            continue
+        group = base / path.lstrip("/")
+        for folder in (group, *group.parents):
+            if folder == base or base in folder.parents:
+                quotas.append(read(folder))
+    return min((quota for quota in quotas if quota), default=None)
+
+
+def _quota_v2(folder: Path) -> float | None:
+    words = " ".join(_lines(folder / "cpu.max")).split()
+    return int(words[0]) / int(words[1]) if len(words) == 2 and words[0] != "max" else None
+
+
+def _quota_v1(folder: Path) -> float | None:
+    quota, period = _lines(folder / "cpu.cfs_quota_us"), _lines(folder / "cpu.cfs_period_us")
+    return int(quota[0]) / int(period[0]) if quota and period and int(quota[0]) > 0 else None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().split("\n")[:-1]
+    except OSError:
+        return []
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, in bytes."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    # Linux hands getrusage's maximum down from parent to child; VmHWM belongs to this process.
+    for line in _lines(Path("/proc/self/status")):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def cpu_name() -> str:
+    """The processor's name as the system tells it."""
+    for line in _lines(Path("/proc/cpuinfo")):
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    import platform
+
+    return platform.processor() or platform.machine()
+
+
+# The instruction sets that decide how fast the matrix products run, slowest first.
+_INSTRUCTION_SETS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+
+
+def cpu_features() -> list[str]:
+    """Those vector instruction sets of the CPU that matter for inference (Linux; else empty)."""
+    for line in _lines(Path("/proc/cpuinfo")):
+        if line.startswith("flags"):
+            flags = set(line.split(":", 1)[1].split())
+            return [name for name in _INSTRUCTION_SETS if name in flags]
+    return []

@@ -1,0 +1,125 @@
+"""What a person can ask of a generation, checked; and the presets that fill in the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.errors import InvalidOptions
+from engine.model_folder import ModelFolder
+from engine.notes import note
+from engine.samplers import SAMPLERS
+
+Preset = Literal["fast", "balanced", "quality"]
+PRESETS: tuple[Preset, ...] = ("fast", "balanced", "quality")
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """All that a picture depends on beside photo and model; names are diffusers'.
+
+    num_inference_steps: 1 to 1000.  guidance_scale: 0 to 50; up to 1 there is no guidance.
+    strength: above 0, up to 1 (1: the old background leaves no trace).  seed: 0 to 2**63 - 1.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    num_inference_steps: int = 20
+    guidance_scale: float = 7.0
+    strength: float = 1.0
+    seed: int = 0
+    sampler: str = "dpmpp_2m_karras"
+    timestep_spacing: str = "leading"
+
+    def __post_init__(self) -> None:
+        if not self.prompt.strip():
+            raise InvalidOptions("the prompt is empty; describe the background, for example 'a sandy beach at sunset'")
+        if not 1 <= self.num_inference_steps <= 1000:
+            raise InvalidOptions(f"num_inference_steps must be 1 to 1000, got {self.num_inference_steps}")
+        if not 0 <= self.guidance_scale <= 50:
+            raise InvalidOptions(f"guidance_scale must be 0 to 50, got {self.guidance_scale}")
+        if not 0 < self.strength <= 1:
+            raise InvalidOptions(f"strength must be above 0 and at most 1, got {self.strength}")
+        if int(self.num_inference_steps * self.strength) < 1:
+            raise InvalidOptions(
+                f"strength {self.strength} of {self.num_inference_steps} steps leaves no step to run; "
+                f"raise one of them (at least {1 / self.num_inference_steps:.2g} for strength)"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise InvalidOptions(f"seed must be 0 to 2**63 - 1, got {self.seed}")
+        if self.sampler not in SAMPLERS:
+            raise InvalidOptions(f"unknown sampler {self.sampler!r}; choose one of {', '.join(SAMPLERS)}")
+        if self.negative_prompt and self.guidance_scale <= 1:
+            raise InvalidOptions(
+                f"a negative prompt does nothing at guidance_scale {self.guidance_scale:g}; "
+                "leave it out or use a guidance_scale above 1"
+            )
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    sampler: str
+    num_inference_steps: int
+    guidance_scale: float
+    timestep_spacing: str = "leading"
+
+
+_RECIPES: dict[tuple[str | None, Preset], _Recipe] = {
+    (None, "balanced"): _Recipe("dpmpp_2m_karras", 10, 7.0),
+    (None, "quality"): _Recipe("dpmpp_2m_karras", 20, 7.0),
+    ("lcm", "fast"): _Recipe("lcm", 4, 1.0),
+    ("lcm", "balanced"): _Recipe("lcm", 6, 1.5),
+    ("lcm", "quality"): _Recipe("lcm", 8, 1.5),
+    ("tcd", "fast"): _Recipe("tcd", 4, 1.0),
+    ("tcd", "balanced"): _Recipe("tcd", 6, 1.0),
+    ("tcd", "quality"): _Recipe("tcd", 8, 1.0),
+    ("turbo", "fast"): _Recipe("euler", 1, 1.0, "trailing"),
+    ("turbo", "balanced"): _Recipe("euler", 2, 1.0, "trailing"),
+    ("turbo", "quality"): _Recipe("euler", 4, 1.0, "trailing"),
+}
+_GUIDANCE_OF_EMBEDDED = 8.0  # what LCM checkpoints with a guidance embedding were shown most
+
+
+def resolve_options(
+    model: ModelFolder,
+    prompt: str,
+    preset: Preset | None = None,
+    *,
+    negative_prompt: str = "",
+    num_inference_steps: int | None = None,
+    guidance_scale: float | None = None,
+    strength: float = 1.0,
+    seed: int | None = None,
+    sampler: str | None = None,
+    timestep_spacing: str | None = None,
+) -> GenerationOptions:
+    """Fills in what was left open (None) from the preset, or from the one that fits the model.
+
+    A model's manifest may name the preset that fits it and change what a preset means for it;
+    without a word of its own the preset is `quality`. `fast` needs a distilled model; for others
+    a note says so and `balanced` is taken. An open seed is drawn at random.
+    """
+    preset = preset or model.manifest.get("preset") or "quality"
+    if preset not in PRESETS:
+        raise InvalidOptions(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    if preset == "fast" and model.distillation is None:
+        note(f"{model.name} was not distilled for few steps, so the preset `balanced` is taken instead of `fast`")
+        preset = "balanced"
+    recipe = _RECIPES[model.distillation, preset]
+    if model.time_cond_proj_dim is not None:
+        recipe = dataclasses.replace(recipe, guidance_scale=_GUIDANCE_OF_EMBEDDED)
+        if negative_prompt:
+            raise InvalidOptions(f"{model.name} has guidance built in and takes no negative prompt; leave it out")
+    recipe = dataclasses.replace(recipe, **model.manifest.get("presets", {}).get(preset, {}))
+    return GenerationOptions(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        num_inference_steps=recipe.num_inference_steps if num_inference_steps is None else num_inference_steps,
+        guidance_scale=recipe.guidance_scale if guidance_scale is None else guidance_scale,
+        strength=strength,
+        seed=secrets.randbits(32) if seed is None else seed,
+        sampler=sampler or recipe.sampler,
+        timestep_spacing=timestep_spacing or recipe.timestep_spacing,
+    )

@@ -1,0 +1,11 @@
+"""Checkpoints in, model folders out: the only home of torch beside `models/training`.
+
+from export import export_checkpoint
+export_checkpoint("path/to/checkpoint", "my-model", format="openvino", precision="fp16")
+"""
+
+from export.errors import ExportFailed
+from export.exporter import FORMATS, PRECISIONS, export_checkpoint
+from export.pull import pull
+
+__all__ = ["FORMATS", "PRECISIONS", "ExportFailed", "export_checkpoint", "pull"]

@@ -1,0 +1,7 @@
+"""What goes wrong while a checkpoint is exported."""
+
+from models.errors import CycloramaError
+
+
+class ExportFailed(CycloramaError):
+    """The source cannot be read or fused, or what was exported does not agree with PyTorch."""

@@ -1,0 +1,120 @@
+"""The export, from a checkpoint to a verified model folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from engine.errors import InvalidOptions
+from export import verification
+from export.lora import fuse_lora
+from export.source import load_pipeline, load_tiny_vae, use_distilled_scheduler
+from export.trace import Format, Precision, components, save_tokenizer, trace
+from models.catalogue import CATALOGUE
+from models.store import MANIFEST, hashes
+
+FORMATS: tuple[str, ...] = get_args(Format)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+Progress = Callable[[str], None]
+
+_TOOLS = ("cyclorama", "torch", "diffusers", "transformers", "optimum", "optimum-intel", "optimum-onnx", "openvino")
+
+
+def export_checkpoint(
+    source: str | Path,
+    out_dir: str | Path,
+    *,
+    format: Format = "openvino",
+    precision: Precision = "fp16",
+    revision: str | None = None,
+    loras: Sequence[tuple[str, float]] = (),
+    tiny_vae: str | Path | None = None,
+    distilled: Literal["lcm", "tcd"] | None = None,
+    name: str | None = None,
+    progress: Progress = lambda stage: None,
+) -> Path:
+    """Turns a checkpoint into a model folder and returns it.
+
+    source, revision: see `export.source.load_pipeline`.  loras: files or catalogue names with their
+    scales.  tiny_vae: an AutoencoderTiny to put in the VAE's place.  distilled: the weights (or a
+    LoRA among `loras`) were distilled so, and are to be sampled accordingly; known for LoRAs of the
+    catalogue.  name: what the model is called in metadata; a name of the catalogue brings the
+    presets that fit.  progress: told each stage as it begins.
+
+    Every network is held against PyTorch; what fails, or is interrupted, leaves no folder behind.
+    Raises ExportFailed, DownloadFailed, InvalidOptions.
+    """
+    out = Path(out_dir)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InvalidOptions(f"{out} exists already; name another folder or remove it first")
+    progress("loading the checkpoint")
+    pipeline, commit = load_pipeline(source, revision)
+    presets = CATALOGUE[name].manifest_facts if name in CATALOGUE else {}
+    for lora, scale in loras:
+        progress(f"fusing {lora}")
+        fuse_lora(pipeline, lora, scale)
+        if lora in CATALOGUE:
+            distilled = distilled or CATALOGUE[lora].distilled
+            presets |= CATALOGUE[lora].manifest_facts
+    if distilled:
+        use_distilled_scheduler(pipeline, distilled)
+    if tiny_vae is not None:
+        progress("loading the tiny VAE")
+        pipeline.register_modules(vae=load_tiny_vae(tiny_vae))
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.parent / f".{out.name}.partial-{os.getpid()}"
+    try:
+        errors = _write(pipeline, partial, format, precision, progress)
+        manifest = {
+            "name": name or out.resolve().name,
+            "source": str(source) if not Path(source).exists() else Path(source).resolve().name,
+            "revision": commit,
+            "loras": [{"source": Path(lora).name, "scale": scale} for lora, scale in loras],
+            "tiny_vae": None if tiny_vae is None else Path(tiny_vae).name,
+            "format": format,
+            "precision": dict.fromkeys(errors, precision),
+            **presets,
+            "verification": {"max_relative_error": errors},
+            "versions": {tool: version(tool) for tool in _TOOLS},
+            "sha256": hashes(partial),
+        }
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        if out.exists():
+            out.rmdir()  # empty, as checked above
+        partial.replace(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def _write(pipeline: Any, folder: Path, format: Format, precision: Precision, progress: Progress) -> dict[str, float]:
+    """Writes all files of the model and returns each component's error; `model_index.json` comes last."""
+    errors = {}
+    networks = components(pipeline, format)
+    latent_size = 2 ** len(pipeline.unet.config.down_block_types)
+    for component in list(networks):
+        network, config = networks.pop(component)
+        progress(f"exporting {component}")
+        path = trace(network, config, folder / component, format, precision)
+        _save_config(network, folder / component)
+        progress(f"verifying {component}")
+        size = 8 * latent_size if component == "vae_encoder" else latent_size
+        errors[component] = verification.relative_error(network, path, format, size)
+        verification.check(component, errors[component], precision)
+    pipeline.scheduler.save_pretrained(folder / "scheduler")
+    save_tokenizer(pipeline, folder / "tokenizer", format)
+    pipeline.save_config(folder)
+    return errors
+
+
+def _save_config(network: Any, folder: Path) -> None:
+    if hasattr(network, "save_config"):
+        network.save_config(folder)
+    else:
+        network.config.save_pretrained(folder)

@@ -1,0 +1,142 @@
+"""Reading checkpoints of every shape into one diffusers pipeline, in float32 on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderTiny, LCMScheduler, StableDiffusionInpaintPipeline, TCDScheduler
+from safetensors import SafetensorError, safe_open
+
+from export.errors import ExportFailed
+from models.catalogue import CATALOGUE
+from models.hub import fetch_repository
+
+_READING = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, EnvironmentError)
+_DISTILLED = {"lcm": LCMScheduler, "tcd": TCDScheduler}
+
+
+def load_pipeline(source: str | Path, revision: str | None = None) -> tuple[Any, str | None]:
+    """A checkpoint as a StableDiffusionInpaintPipeline, and the hub's commit where it came from there.
+
+    source: a diffusers folder, a `.safetensors` file in the original Stable Diffusion layout, a
+    name in the catalogue, or a hub id `owner/name`.
+    Raises ExportFailed for what cannot be read, DownloadFailed for what cannot be fetched.
+    """
+    path = Path(source)
+    if path.is_file():
+        return _from_single_file(path), None
+    commit = None
+    if not path.is_dir():
+        path, commit = _fetch(str(source), revision)
+    return _from_folder(path), commit
+
+
+def load_tiny_vae(source: str | Path) -> Any:
+    """An AutoencoderTiny from a folder, a name in the catalogue or a hub id."""
+    path = Path(source)
+    if not path.is_dir():
+        path, _ = _fetch(str(source), None)
+    try:
+        return AutoencoderTiny.from_pretrained(path, torch_dtype=torch.float32, local_files_only=True).eval()
+    except _READING as error:
+        raise ExportFailed(f"{source} is no tiny VAE (AutoencoderTiny) that can be read: {_line(error)}") from error
+
+
+def use_distilled_scheduler(pipeline: Any, distilled: str) -> None:
+    """Gives the pipeline the scheduler that its distilled weights are sampled with (`lcm` or `tcd`)."""
+    pipeline.scheduler = _DISTILLED[distilled].from_config(pipeline.scheduler.config)
+
+
+def _fetch(source: str, revision: str | None) -> tuple[Path, str]:
+    entry = CATALOGUE.get(source)
+    if entry and entry.repository:
+        return fetch_repository(entry.repository, revision or entry.revision)
+    if source.count("/") != 1 or source.startswith((".", "/")):
+        raise ExportFailed(
+            f"there is no checkpoint {source}; give a diffusers folder, a .safetensors file, "
+            "a name in the catalogue or a hub id like owner/name"
+        )
+    return fetch_repository(source, revision)
+
+
+def _from_folder(folder: Path) -> Any:
+    if not (folder / "model_index.json").is_file():
+        raise ExportFailed(f"{folder} is no diffusers checkpoint: it has no model_index.json")
+    # A repository may hold half-precision twins of its weights only under this name.
+    variant = "fp16" if _only_variant(folder / "unet", "fp16") else None
+    try:
+        pipeline = StableDiffusionInpaintPipeline.from_pretrained(
+            folder,
+            torch_dtype=torch.float32,
+            variant=variant,
+            local_files_only=True,
+            safety_checker=None,
+            feature_extractor=None,
+            image_encoder=None,
+            requires_safety_checker=False,
+        )
+    except _READING as error:
+        raise ExportFailed(f"{folder} cannot be read as a Stable Diffusion checkpoint: {_line(error)}") from error
+    return _ready(pipeline)
+
+
+def _only_variant(folder: Path, variant: str) -> bool:
+    weights = [path.name for path in folder.glob("diffusion_pytorch_model*")]
+    return bool(weights) and all(f".{variant}." in name for name in weights)
+
+
+def _from_single_file(path: Path) -> Any:
+    """The original layout holds weights only; its configs and tokenizer come from the hub's repository."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            keys = set(file.keys())
+            if "model.diffusion_model.input_blocks.0.0.weight" not in keys:
+                raise ExportFailed(
+                    f"{path} is no checkpoint in the original Stable Diffusion layout "
+                    "(it has no model.diffusion_model.*); is it a LoRA? Then fuse it with --lora"
+                )
+            channels = file.get_slice("model.diffusion_model.input_blocks.0.0.weight").get_shape()[1]
+            width = next(
+                file.get_slice(key).get_shape()[1] for key in sorted(keys) if key.endswith("attn2.to_k.weight")
+            )
+    except (OSError, SafetensorError) as error:
+        raise ExportFailed(f"{path} is no .safetensors file that can be read: {_line(error)}") from error
+    config, _ = fetch_repository(_config_repository(channels, width), None, weights=False)
+    try:
+        pipeline = StableDiffusionInpaintPipeline.from_single_file(
+            str(path),
+            config=str(config),
+            torch_dtype=torch.float32,
+            local_files_only=True,
+            safety_checker=None,
+            feature_extractor=None,
+            image_encoder=None,
+        )
+    except _READING as error:
+        raise ExportFailed(f"{path} cannot be read as a Stable Diffusion checkpoint: {_line(error)}") from error
+    return _ready(pipeline)
+
+
+def _config_repository(channels: int, cross_attention_dim: int) -> str:
+    """SD2's text encoder is 1024 wide, SD1's 768; inpainting UNets take 9 channels."""
+    if cross_attention_dim == 1024:
+        return "stabilityai/stable-diffusion-2-inpainting" if channels == 9 else "stabilityai/stable-diffusion-2-1"
+    if channels == 9:
+        return "stable-diffusion-v1-5/stable-diffusion-inpainting"
+    return "stable-diffusion-v1-5/stable-diffusion-v1-5"
+
+
+def _ready(pipeline: Any) -> Any:
+    for part in ("text_encoder", "unet", "vae"):
+        getattr(pipeline, part).eval().requires_grad_(False)
+    channels = pipeline.unet.config.in_channels
+    if channels not in (4, 9):
+        raise ExportFailed(f"its UNet takes {channels} channels; only inpainting (9) and text-to-image (4) can be run")
+    return pipeline
+
+
+def _line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,179 @@
+"""The catalogue: every model that has a name here.
+
+Revisions are commits of the hub's repositories, so that a name means the same weights tomorrow.
+Where none is given the newest is taken and the commit is kept in the folder's `cyclorama.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from models.errors import ModelNotFound
+
+_HERE = Path(__file__).parent
+
+U2NETP_FILE = _HERE / "u2netp" / "u2netp.onnx"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model with a name.
+
+    kind: `inpainting` (9-channel UNet), `text-to-image` (4-channel, blended per step), `lora`
+    (fused by `export --lora`) or `tiny-vae` (swapped in by `export --tiny-vae`).
+    download: bytes to fetch, about; None where unknown until the hub is asked.  preset: the one
+    that fits.  file: for a LoRA, its file in the repository.  distilled: how a LoRA's weights were.
+    defaults: more of what the manifest says of a model exported under this name, or fused with this LoRA.
+    """
+
+    name: str
+    kind: Literal["inpainting", "text-to-image", "lora", "tiny-vae"]
+    what: str
+    licence: str
+    repository: str | None = None
+    revision: str | None = None
+    download: int | None = None
+    preset: str | None = None
+    file: str | None = None
+    distilled: Literal["lcm", "tcd"] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    embedded: bool = False
+
+    @property
+    def manifest_facts(self) -> dict[str, Any]:
+        """What an exported model's manifest says of presets: the one that fits, and how they differ for it."""
+        return {**({"preset": self.preset} if self.preset else {}), **self.defaults}
+
+    @property
+    def is_part(self) -> bool:
+        """Not a model of its own: `export` fuses it or swaps it in."""
+        return self.kind in ("lora", "tiny-vae")
+
+
+_OPENRAIL = "CreativeML OpenRAIL-M: commercial use allowed, with use restrictions to pass on"
+
+CATALOGUE: dict[str, ModelEntry] = {
+    entry.name: entry
+    for entry in (
+        ModelEntry(
+            "nano",
+            "inpainting",
+            "soft-focus backdrops, trained from scratch for this project; 9 M parameters, 128 px",
+            "Apache-2.0",
+            preset="quality",
+            defaults={"presets": {"balanced": {"guidance_scale": 4.0}, "quality": {"guidance_scale": 4.0}}},
+            embedded=True,
+        ),
+        ModelEntry(
+            "sd15-inpaint",
+            "inpainting",
+            "Stable Diffusion 1.5 inpainting, the reference; 512 px",
+            _OPENRAIL,
+            "stable-diffusion-v1-5/stable-diffusion-inpainting",
+            "8a4288a76071f7280aedbdb3253bdb9e9d5d84bb",
+            2_130_000_000,
+            "quality",
+        ),
+        ModelEntry(
+            "dreamshaper8-inpaint",
+            "inpainting",
+            "DreamShaper 8 inpainting, a fine-tune of SD1.5 for richer pictures; 512 px",
+            _OPENRAIL,
+            "Lykon/dreamshaper-8-inpainting",
+            None,
+            2_130_000_000,
+            "quality",
+        ),
+        ModelEntry(
+            "sd-turbo",
+            "text-to-image",
+            "SD-Turbo, 1 to 4 steps; 512 px; backgrounds meet the subject less well than with inpainting weights",
+            "Stability AI Community License: free for research and companies under 1 M USD a year, else by contract",
+            "stabilityai/sd-turbo",
+            "b261bac6fd2cf515557d5d0707481eafa0485ec2",
+            2_580_000_000,
+            "fast",
+        ),
+        ModelEntry(
+            "sdxs",
+            "text-to-image",
+            "SDXS-512 (DreamShaper), 1 step, a third of SD1.5's UNet",
+            "CreativeML Open RAIL++-M: commercial use allowed, with use restrictions to pass on",
+            "IDKiro/sdxs-512-dreamshaper",
+            "76f720262bb051da75666b22c902a78c8e16c763",
+            None,
+            "fast",
+        ),
+        ModelEntry(
+            "tiny-sd",
+            "text-to-image",
+            "Segmind's Tiny-SD, a distilled SD1.5 of 323 M parameters for 20 steps; 512 px",
+            _OPENRAIL,
+            "segmind/tiny-sd",
+            "cad0bd7495fa6c4bcca01b19a723dc91627fe84f",
+            1_060_000_000,
+            "quality",
+        ),
+        ModelEntry(
+            "lcm-lora-sd15",
+            "lora",
+            "LCM-LoRA for SD1.5: 4 to 8 steps with little or no guidance",
+            "CreativeML Open RAIL++-M: commercial use allowed, with use restrictions to pass on",
+            "latent-consistency/lcm-lora-sdv1-5",
+            "cf2fced511dbe7e26c8d1d397e728fbab875db4b",
+            134_621_556,
+            "fast",
+            file="pytorch_lora_weights.safetensors",
+            distilled="lcm",
+        ),
+        ModelEntry(
+            "hyper-sd15-8step-cfg",
+            "lora",
+            "Hyper-SD for SD1.5: 8 steps that keep guidance (5 to 8)",
+            "none stated for the SD1.5 weights; ask ByteDance before any commercial use",
+            "ByteDance/Hyper-SD",
+            None,
+            269_127_064,
+            "balanced",
+            file="Hyper-SD15-8steps-CFG-lora.safetensors",
+            defaults={
+                "presets": {
+                    "balanced": {
+                        "sampler": "ddim",
+                        "num_inference_steps": 8,
+                        "guidance_scale": 5.0,
+                        "timestep_spacing": "trailing",
+                    }
+                },
+            },
+        ),
+        ModelEntry(
+            "taesd",
+            "tiny-vae",
+            "TAESD, a VAE 18 times lighter than SD1.5's; fine detail suffers a little",
+            "MIT",
+            "madebyollin/taesd",
+            "614f76814bbe30edbe2e627ace1c2234c81a2c0e",
+            9_800_000,
+        ),
+    )
+}
+
+
+def find_entry(name: str) -> ModelEntry:
+    """The entry of that name, or ModelNotFound with the names there are."""
+    try:
+        return CATALOGUE[name]
+    except KeyError:
+        raise ModelNotFound(
+            f"there is no model {name!r} in the catalogue and no folder of that name; "
+            f"the catalogue has {', '.join(CATALOGUE)}"
+        ) from None
+
+
+def embedded(name: str) -> Path:
+    """The folder of an embedded model, ready to run."""
+    return _HERE / name / "onnx"

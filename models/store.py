@@ -1,0 +1,102 @@
+"""Where models lie on this machine, and whether they are whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from models.catalogue import ModelEntry, embedded, find_entry
+from models.errors import BadModel, ModelNotFound
+
+MANIFEST = "cyclorama.json"
+
+
+def home() -> Path:
+    """`CYCLORAMA_HOME`, else `~/.cache/cyclorama`."""
+    return Path(os.environ.get("CYCLORAMA_HOME") or Path.home() / ".cache" / "cyclorama")
+
+
+def stored(name: str) -> Path:
+    """Where the model of that name lies, or would after `models pull`."""
+    entry = find_entry(name)
+    return embedded(name) if entry.embedded else home() / "models" / name
+
+
+def is_present(entry: ModelEntry) -> bool:
+    """Whether a model can be run without fetching anything."""
+    return not entry.is_part and (stored(entry.name) / "model_index.json").is_file()
+
+
+def resolve(model: str | Path) -> Path:
+    """The folder of a model given by catalogue name or path. A name goes before a folder of that name.
+
+    Raises ModelNotFound; for a model in the catalogue that is not there yet it says how to fetch it.
+    """
+    path = Path(model)
+    try:
+        entry = find_entry(str(model))
+    except ModelNotFound:
+        if path.is_dir():
+            return path
+        if path.is_file():
+            raise ModelNotFound(
+                f"{path} is a file; export it to a model folder first: cyclorama export {path} OUT_DIR"
+            ) from None
+        raise
+    if entry.is_part:
+        raise ModelNotFound(
+            f"{entry.name} is no model of its own but a part; export it into one: "
+            f"cyclorama export SOURCE OUT_DIR {'--lora' if entry.kind == 'lora' else '--tiny-vae'} {entry.name}"
+        )
+    if not is_present(entry):
+        raise ModelNotFound(
+            f"{entry.name} is not on this machine yet; run: cyclorama models pull {entry.name} "
+            f"({format_size(entry.download)} to download; licence: {entry.licence})"
+        )
+    return stored(entry.name)
+
+
+def format_size(size: int | None) -> str:
+    """Bytes as people say them."""
+    if size is None:
+        return "size told by the hub"
+    return f"about {size / 1e9:.1f} GB" if size >= 1e9 else f"about {size / 1e6:.0f} MB"
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file of a model folder but its manifest, by relative path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in files if path.name != MANIFEST}
+
+
+def verify(folder: Path) -> int:
+    """Holds a model folder's files against its manifest; returns how many there are.
+
+    Raises BadModel naming the files that are missing or differ, or when there is no manifest.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        expected: dict[str, str] = manifest["sha256"]
+    except FileNotFoundError:
+        raise BadModel(f"{folder} has no {MANIFEST} to check it against; it was not exported by cyclorama") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadModel(f"{folder / MANIFEST} cannot be read ({error}); fetch or export the model again") from error
+    wrong = []
+    for relative, digest in expected.items():
+        path = folder / relative
+        if not path.is_file():
+            wrong.append(f"{relative} is missing")
+        elif sha256(path) != digest:
+            wrong.append(f"{relative} differs")
+    if wrong:
+        raise BadModel(f"{folder} is damaged: {', '.join(wrong)}; fetch or export the model again")
+    return len(expected)
