@@ -14,9 +14,9 @@ from engine.photo import Pixels
 
 _LONGEST_ASPECT = 4.0  # a canvas is never longer than this; longer photos leave a margin on it
 _MAX_SIDE = 2048
-# Of the working size's side. 4 of 512 px: half a latent, enough to keep the old background's fringe
-# from the UNet (Acly/krita-ai-diffusion grows its mask as much).
-_GROW, _FEATHER = 4 / 512, 4 / 512
+# Of the working size's side: 6 and 4 of 512 px. Half a latent keeps the old background's fringe from
+# the UNet; half the feather on top lets the feather end inside the subject, not on the background.
+_GROW, _FEATHER = 6 / 512, 4 / 512
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,8 @@ def _from_pil(image: Image.Image, name: str) -> Photo:
     if 0 in image.size:
         raise BadImage(f"{name} has no pixels ({image.width}x{image.height})")
     icc_profile: bytes | None = image.info.get("icc_profile")
-    exif = _kept_exif(image)
     image = ImageOps.exif_transpose(image)
+    exif = _kept_exif(image)
     colour_model = "RGB"
     if image.mode.startswith("I") or image.mode == "F":
         image, colour_model = _to_8_bit(image, name), "GRAY"
@@ -173,7 +173,7 @@ def _cmyk_to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
             converted = ImageCms.profileToProfile(
                 image, ImageCms.ImageCmsProfile(BytesIO(icc_profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
             )
-        except ImageCms.PyCMSError:
+        except (ImageCms.PyCMSError, OSError):
             converted = None  # a broken profile: Pillow's plain conversion is the next best
         if converted is not None:
             return converted

@@ -72,7 +72,9 @@ class NoiseSchedule:
             betas = np.minimum(1 - bar[1:] / bar[:-1], 0.999)
         else:
             raise BadModel(f"scheduler_config.json names an unknown beta_schedule {self.beta_schedule!r}")
-        alphas_cumprod = np.cumprod(1 - betas)
+        # Rounded where torch rounds, lest the largest sigmas differ from diffusers' in the fifth digit.
+        alphas = 1 - betas.astype(np.float32)
+        alphas_cumprod = np.cumprod(alphas, dtype=np.float64).astype(np.float32)
         if self.rescale_betas_zero_snr:  # Lin et al. (2024), algorithm 1
             root = np.sqrt(alphas_cumprod)
             root = (root - root[-1]) * root[0] / (root[0] - root[-1])

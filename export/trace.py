@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import onnx
 import torch
 from diffusers import AutoencoderTiny
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from optimum.exporters.onnx.convert import export as export_onnx
 from optimum.exporters.openvino.convert import export as export_openvino
 from optimum.exporters.openvino.convert import export_tokenizer
@@ -23,8 +24,6 @@ from engine.backends import ONNX_FILE, OPENVINO_FILE
 Format = Literal["openvino", "onnx"]
 Precision = Literal["fp32", "fp16"]
 
-_INLINE = 1_000_000_000  # bytes; a protobuf file cannot pass 2 GiB, larger weights go beside it
-
 
 def components(pipeline: Any, format: Format) -> dict[str, tuple[Any, Any]]:
     """The four networks by name, each with optimum's description of its inputs and outputs."""
@@ -34,10 +33,20 @@ def components(pipeline: Any, format: Format) -> dict[str, tuple[Any, Any]]:
         pipeline, int_dtype="int64", float_dtype="fp32", exporter=format
     )
     if isinstance(pipeline.vae, AutoencoderTiny):
-        encoder = networks["vae_encoder"][0]
-        # optimum asks for the parameters of a distribution, which a tiny VAE does not have.
-        encoder.forward = lambda sample: {"latent_parameters": encoder.encode(sample).latents}
+        _describe_tiny_vae(networks)
     return networks
+
+
+def _describe_tiny_vae(networks: dict[str, tuple[Any, Any]]) -> None:
+    """optimum knows AutoencoderKL only, whose levels have another name and whose latents a distribution."""
+    encoder = networks["vae_encoder"][0]
+    encoder.forward = lambda sample: {"latent_parameters": encoder.encode(sample).latents}
+    decoder = networks["vae_decoder"][0]
+    decoder.forward = lambda latent_sample: decoder.decode(latent_sample)  # noqa: PLW0108 - optimum looks at its name
+    for name in ("vae_encoder", "vae_decoder"):
+        normalized = networks[name][1]._normalized_config
+        normalized.DOWN_BLOCK_TYPES = "encoder_block_out_channels"
+        normalized.UP_BLOCK_TYPES = "decoder_block_out_channels"
 
 
 def trace(network: Any, config: Any, folder: Path, format: Format, precision: Precision) -> Path:
@@ -76,32 +85,42 @@ def save_tokenizer(pipeline: Any, folder: Path, format: Format) -> None:
 def _store_weights_as_fp16(path: Path) -> None:
     """Halves an ONNX file: large float32 weights become float16 with a Cast behind each.
 
-    Runtimes fold the Cast away while loading and compute in float32 as before.
+    Runtimes fold the Cast away while loading and compute in float32 as before. Weights that lie
+    beside the file (beyond protobuf's 2 GB) are converted one by one and stay beside it.
     """
-    model = onnx.load(path)
+    model = onnx.load(path, load_external_data=False)
     graph = model.graph
+    beside = path.with_name(f"{path.name}_data")
+    halved = beside.with_suffix(".halved")
+    for node in graph.node:  # constants are few and small: they move into the file itself
+        for attribute in node.attribute:
+            if external_data_helper.uses_external_data(attribute.t):
+                external_data_helper.load_external_data_for_tensor(attribute.t, str(path.parent))
     casts = []
-    for index, weight in enumerate(graph.initializer):
-        if weight.data_type != TensorProto.FLOAT:
-            continue
-        array = numpy_helper.to_array(weight)
-        if array.size < 64 or abs(array).max() > 65504:
-            continue
-        stored = f"{weight.name}_fp16"
-        casts.append(helper.make_node("Cast", [stored], [weight.name], to=TensorProto.FLOAT))
-        graph.initializer[index].CopyFrom(numpy_helper.from_array(array.astype("float16"), stored))
+    with halved.open("wb") as file:
+        for weight in graph.initializer:
+            is_beside = external_data_helper.uses_external_data(weight)
+            array = numpy_helper.to_array(weight, base_dir=str(path.parent))
+            name = weight.name
+            if array.dtype == np.float32 and array.size >= 64 and np.abs(array).max() <= np.finfo(np.float16).max:
+                array = array.astype(np.float16)
+                casts.append(helper.make_node("Cast", [f"{name}_fp16"], [name], to=TensorProto.FLOAT))
+                name = f"{name}_fp16"
+            stored = numpy_helper.from_array(array, name)
+            if is_beside:
+                external_data_helper.set_external_data(stored, beside.name, file.tell(), len(stored.raw_data))
+                file.write(stored.raw_data)
+                stored.ClearField("raw_data")
+            weight.CopyFrom(stored)
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-    beside = path.with_name(path.name + "_data")
+    path.write_bytes(model.SerializeToString())
     beside.unlink(missing_ok=True)
-    onnx.save(
-        model,
-        path,
-        save_as_external_data=model.ByteSize() > _INLINE,
-        all_tensors_to_one_file=True,
-        location=beside.name,
-    )
+    if halved.stat().st_size:
+        halved.replace(beside)
+    else:
+        halved.unlink()
 
 
 @contextmanager

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import huggingface_hub
 from huggingface_hub import errors as hub_errors
+from huggingface_hub.hf_api import HfApi, RepoSibling
 
 from models.errors import DownloadFailed
+from models.store import sha256
 
 _FOLDERS = ("text_encoder", "tokenizer", "unet", "vae", "scheduler")
 _CONFIGS = (".json", ".txt")
@@ -23,21 +26,53 @@ def fetch_repository(repository: str, revision: str | None, weights: bool = True
     weights=False: configs and tokenizer only. Raises DownloadFailed.
     """
     with _fetching(repository, revision):
-        info = huggingface_hub.HfApi().model_info(repository, revision=revision, files_metadata=False)
-        commit = info.sha
-        if commit is None:
-            raise DownloadFailed(f"the hub does not say which commit {repository} is at; try again later")
-        files = choose_files((sibling.rfilename for sibling in info.siblings or ()), weights)
+        commit, siblings = _list(repository, revision)
+        files = choose_files(siblings, weights)
         if not files:
             raise DownloadFailed(f"{repository} holds no diffusers checkpoint; check the id")
-        folder = huggingface_hub.snapshot_download(repository, revision=commit, allow_patterns=files)
-    return Path(folder), commit
+        folder = Path(_api().snapshot_download(repository, revision=commit, allow_patterns=files))
+        for file in files:
+            _check(folder / file, siblings[file])
+    return folder, commit
 
 
 def fetch_file(repository: str, file: str, revision: str | None) -> Path:
     """Fetches one file of a repository. Raises DownloadFailed."""
     with _fetching(repository, revision):
-        return Path(huggingface_hub.hf_hub_download(repository, file, revision=revision))
+        commit, siblings = _list(repository, revision)
+        if file not in siblings:
+            raise DownloadFailed(f"{repository} has no file {file}; check the revision")
+        path = Path(_api().hf_hub_download(repository, file, revision=commit))
+        _check(path, siblings[file])
+    return path
+
+
+def _api() -> HfApi:
+    return HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+
+
+def _list(repository: str, revision: str | None) -> tuple[str, dict[str, RepoSibling]]:
+    """The commit that a revision stands for, and its files by name."""
+    info = _api().model_info(repository, revision=revision, files_metadata=True)
+    if info.sha is None:
+        raise DownloadFailed(f"the hub does not say which commit {repository} is at; try again later")
+    return info.sha, {sibling.rfilename: sibling for sibling in info.siblings or ()}
+
+
+def _check(path: Path, sibling: RepoSibling) -> None:
+    """Holds a file against the hub's sum; huggingface_hub itself looks at the size only."""
+    if sibling.lfs is not None:
+        expected, actual = sibling.lfs.sha256, sha256(path)
+    elif sibling.blob_id is not None:
+        content = path.read_bytes()
+        expected = sibling.blob_id  # git's name for a file's content
+        actual = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    else:
+        return
+    if actual != expected:
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise DownloadFailed(f"{sibling.rfilename} arrived damaged and was removed; run the same command again")
 
 
 def choose_files(names: Iterable[str], weights: bool = True) -> list[str]:

@@ -43,17 +43,18 @@ class OpenVINOSession:
         except RuntimeError as error:
             raise BadModel(f"OpenVINO cannot load {path}: {_first_line(error)}") from error
         self._request = compiled.create_infer_request()
-        self.inputs = {port.get_any_name(): _spec(port) for port in compiled.inputs}
-        self.outputs = {port.get_any_name(): _spec(port) for port in compiled.outputs}
+        # The model's own names: compiling gives some ports further ones.
+        self.inputs = {port.get_any_name(): _spec(port) for port in model.inputs}
+        self.outputs = {port.get_any_name(): _spec(port) for port in model.outputs}
 
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Session.run`; the returned arrays are copies, safe across runs."""
         arrays = {name: np.asarray(value, self.inputs[name].dtype) for name, value in feeds.items()}
         results = self._request.infer(arrays, share_inputs=True)
-        return {name: results[name].copy() for name in self.outputs}
+        return {name: results[index].copy() for index, name in enumerate(self.outputs)}
 
 
-def _spec(port: ov.ConstOutput) -> TensorSpec:
+def _spec(port: ov.Output) -> TensorSpec:
     shape = tuple(dim.get_length() if dim.is_static else None for dim in port.get_partial_shape())
     return TensorSpec(shape, port.get_element_type().to_dtype())
 

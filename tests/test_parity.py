@@ -1,0 +1,163 @@
+"""The pipeline beside diffusers' StableDiffusionInpaintPipeline: same weights, noise, prompt and options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionInpaintPipeline
+from PIL import Image, ImageDraw
+
+from engine import BackgroundGenerator, Photo, Scene
+from engine.backends import Backend
+from engine.frame import Frame
+from export import export_checkpoint
+from tests.checkpoints import NANO_CHECKPOINT, UNETS, make_checkpoint
+from tests.conftest import PHOTOS
+
+SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler_ancestral": ("EulerAncestralDiscreteScheduler", {}),
+    "dpmpp_2m_karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "lcm": ("LCMScheduler", {}),
+}
+PROMPT, NEGATIVE, SEED = "a sandy beach at sunset", "grey", 5
+SPACING = "leading"
+
+
+def picture(size: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
+    """A photo and what to paint of it, both of the working size; the mask keeps to no grid of latents."""
+    photo = Image.open(PHOTOS / "astronaut.jpg").resize(size)
+    paint = Image.new("L", size, 255)
+    ImageDraw.Draw(paint).ellipse((size[0] * 0.21, size[1] * 0.17, size[0] * 0.73, size[1] * 0.89), fill=0)
+    return photo, paint
+
+
+def painted_by_us(model: Path, backend: Backend, size: tuple[int, int], **options: Any) -> np.ndarray[Any, Any]:
+    """The decoded canvas, (h, w, 3) in [-1, 1]."""
+    generator = BackgroundGenerator.load(model, backend=backend)
+    photo, paint = picture(size)
+    rgb, mask = np.asarray(photo), (np.asarray(paint) > 127).astype(np.float32)
+    frame = Frame(*size, (0, 0, *size))
+    alpha = np.where(mask > 0, 0, 255).astype(np.uint8)
+    scene = Scene(Photo(rgb), alpha, frame, frame.place_photo(rgb), mask[None, None], generator._vae, {})
+    for step in generator.steps(scene, PROMPT, seed=SEED, timestep_spacing=SPACING, **options):
+        last = step
+    return generator._vae.decode(last.denoised)[0].transpose(1, 2, 0)
+
+
+def painted_by_diffusers(
+    checkpoint: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch, sampler: str, **options: Any
+) -> np.ndarray[Any, Any]:
+    pipeline = StableDiffusionInpaintPipeline.from_pretrained(checkpoint, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    name, extra = SCHEDULERS[sampler]
+    pipeline.scheduler = getattr(diffusers, name).from_config(
+        pipeline.scheduler.config, timestep_spacing=SPACING, **extra
+    )
+    rng = np.random.default_rng(SEED)
+
+    def noise(shape: tuple[int, ...], *_: Any, **__: Any) -> torch.Tensor:
+        return torch.from_numpy(rng.standard_normal(tuple(shape), np.float32))
+
+    for module in (type(pipeline).__module__, type(pipeline.scheduler).__module__):
+        monkeypatch.setattr(f"{module}.randn_tensor", noise, raising=False)
+    # diffusers draws the masked image's latents at random around the mean that we take.
+    monkeypatch.setattr(
+        "diffusers.models.autoencoders.vae.DiagonalGaussianDistribution.sample", lambda self, generator=None: self.mean
+    )
+    photo, paint = picture(size)
+    with torch.no_grad():
+        images = pipeline(
+            PROMPT, image=photo, mask_image=paint, width=size[0], height=size[1], output_type="np", **options
+        ).images
+    return np.asarray(images[0]) * 2 - 1
+
+
+def check(
+    checkpoint: Path,
+    model: Path,
+    backend: Backend,
+    size: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+    sampler: str = "dpmpp_2m_karras",
+    **options: Any,
+) -> None:
+    ours = painted_by_us(model, backend, size, sampler=sampler, **options)
+    theirs = painted_by_diffusers(checkpoint, size, monkeypatch, sampler, **options)
+    assert ours.shape == theirs.shape
+    assert theirs.std() > 0.01, "a flat picture proves nothing"
+    psnr = 10 * np.log10(4 / max(float(np.mean((ours - theirs) ** 2)), 1e-20))
+    assert psnr >= 55, f"{psnr:.1f} dB"
+
+
+@pytest.fixture(params=["openvino", "onnx"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    chosen: Backend = request.param
+    return chosen
+
+
+@pytest.fixture
+def nano(backend: Backend, request: pytest.FixtureRequest) -> Path:
+    folder: Path = request.getfixturevalue(f"nano_{backend}")
+    return folder
+
+
+GUIDED = {"num_inference_steps": 20, "guidance_scale": 4.0, "negative_prompt": NEGATIVE}
+
+
+@pytest.mark.parametrize("sampler", SCHEDULERS)
+def test_nano(nano: Path, backend: Backend, sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(NANO_CHECKPOINT, nano, backend, (128, 128), monkeypatch, sampler, **GUIDED)
+
+
+def test_nano_at_512(nano: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(NANO_CHECKPOINT, nano, backend, (512, 512), monkeypatch, num_inference_steps=6, guidance_scale=4.0)
+
+
+def test_nano_at_an_odd_aspect(nano: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(NANO_CHECKPOINT, nano, backend, (96, 224), monkeypatch, **GUIDED)
+
+
+@pytest.mark.parametrize("sampler", SCHEDULERS)
+def test_nano_with_strength(nano: Path, backend: Backend, sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(NANO_CHECKPOINT, nano, backend, (128, 128), monkeypatch, sampler, strength=0.6, **GUIDED)
+
+
+def test_nano_without_guidance(nano: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(NANO_CHECKPOINT, nano, backend, (128, 128), monkeypatch, num_inference_steps=4, guidance_scale=1.0)
+
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((unet, {"unet": unet}) for unet in UNETS),
+    ("v-prediction", {"unet": "sd2", "prediction_type": "v_prediction"}),
+    ("4-channel", {"in_channels": 4}),
+    ("4-channel tiny VAE", {"in_channels": 4, "unet": "sdxs", "tiny_vae": True}),
+    ("9-channel tiny VAE", {"tiny_vae": True}),
+]
+
+
+@pytest.mark.parametrize("variant", [variant for _, variant in VARIANTS], ids=[name for name, _ in VARIANTS])
+def test_random_weights(variant: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shapes that differ from SD1.5's; 4-channel UNets go by latent blending. Both backends read the ONNX."""
+    checkpoint = make_checkpoint(tmp_path / "checkpoint", **variant)
+    model = export_checkpoint(checkpoint, tmp_path / "model", format="onnx", precision="fp32")
+    for backend, strength in (("onnx", 1.0), ("openvino", 0.6)):
+        options = {"num_inference_steps": 6, "guidance_scale": 3.0, "strength": strength}
+        check(checkpoint, model, backend, (96, 64), monkeypatch, "ddim", **options)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [{"unet": "sd2", "prediction_type": "v_prediction"}, {"unet": "lcm"}, {"in_channels": 4, "tiny_vae": True}],
+    ids=["sd2 v-prediction", "lcm", "4-channel tiny VAE"],
+)
+def test_random_weights_as_ir(variant: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = make_checkpoint(tmp_path / "checkpoint", **variant)
+    model = export_checkpoint(checkpoint, tmp_path / "model", format="openvino", precision="fp32")
+    check(checkpoint, model, "openvino", (96, 64), monkeypatch, "ddim", num_inference_steps=6, guidance_scale=3.0)

@@ -1,0 +1,158 @@
+"""Masks: u2netp beside rembg's own, cleaning, and photos without a subject."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from engine import BackendUnavailable, InvalidOptions, NoSubject, find_subject, load_photo
+from engine.subject import _network, _U2NetP, clean, label, subject_alpha
+from models.catalogue import U2NETP_FILE
+from tests.conftest import DATA, PHOTOS
+
+NAMES = ("astronaut", "cat", "coffee")
+
+
+@pytest.fixture
+def rembg_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """rembg's folder, with u2netp already in it."""
+    (tmp_path / "u2netp.onnx").write_bytes(U2NETP_FILE.read_bytes())
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_shipped_network_is_the_one_that_rembg_pins() -> None:
+    assert hashlib.md5(U2NETP_FILE.read_bytes()).hexdigest() == "8e83ca70e441ab06c318d82300c84806"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_u2netp_equals_rembg(name: str, rembg_home: Path) -> None:
+    from rembg import new_session
+
+    photo = load_photo(PHOTOS / f"{name}.jpg")
+    ours = _U2NetP().predict(Image.fromarray(photo.rgb))
+    theirs = new_session("u2netp", providers=["CPUExecutionProvider"]).predict(Image.fromarray(photo.rgb))[0]
+    difference = np.abs(ours.astype(int) - np.asarray(theirs).astype(int))
+    assert difference.max() <= 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_overlaps_a_mask_drawn_by_hand(name: str) -> None:
+    by_hand = np.asarray(Image.open(DATA / f"{name}-mask.png")) > 127
+    found = find_subject(load_photo(PHOTOS / f"{name}.jpg").rgb) > 127
+    assert (by_hand & found).sum() / (by_hand | found).sum() >= 0.9
+
+
+def gradient() -> np.ndarray[Any, Any]:
+    return np.tile(np.linspace(60, 200, 300).astype(np.uint8)[None, :, None], (200, 1, 3))
+
+
+@pytest.mark.parametrize(
+    "rgb",
+    [
+        np.zeros((200, 300, 3), np.uint8),
+        np.full((200, 300, 3), 255, np.uint8),
+        gradient(),
+        np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), dtype=np.uint8),
+        np.full((1, 300, 3), 90, np.uint8),
+    ],
+    ids=["black", "white", "gradient", "noise", "1 pixel high"],
+)
+def test_no_subject_says_what_to_do(rgb: np.ndarray[Any, Any]) -> None:
+    with pytest.raises(NoSubject, match=r"no subject found .*--mask-model.*--mask FILE"):
+        find_subject(rgb)
+
+
+def test_empty_and_full_masks_are_no_subject() -> None:
+    photo = load_photo(np.zeros((40, 40, 3), np.uint8))
+    for value, why in ((0, "empty"), (255, "covers the whole photo")):
+        with pytest.raises(NoSubject, match=why):
+            subject_alpha(photo, np.full((40, 40), value, np.uint8))
+
+
+def test_own_transparency_is_the_mask_unless_a_model_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    photo = load_photo(PHOTOS / "coffee.jpg")
+    alpha = np.zeros(photo.rgb.shape[:2], np.uint8)
+    alpha[100:200, 100:200] = 255
+    cutout = load_photo(np.dstack([photo.rgb, alpha]))
+    with caplog.at_level(logging.WARNING, "cyclorama"):
+        np.testing.assert_array_equal(subject_alpha(cutout), alpha)
+    assert "own transparency" in caplog.text
+    assert (subject_alpha(cutout, mask_model="u2netp") > 127).sum() > alpha.sum() / 255
+
+
+def test_any_model_of_rembg_by_its_name(rembg_home: Path) -> None:
+    """silueta's class with u2netp's weights: the path through rembg, without a download."""
+    import rembg.sessions.silueta
+
+    rembg_home.joinpath("silueta.onnx").write_bytes(U2NETP_FILE.read_bytes())
+    _network.cache_clear()
+    rgb = load_photo(PHOTOS / "coffee.jpg").rgb
+    through_rembg = find_subject(rgb, "silueta")
+    assert np.abs(through_rembg.astype(int) - find_subject(rgb).astype(int)).max() <= 1
+    assert rembg.sessions.silueta.SiluetaSession.name() == "silueta"
+
+
+def test_unknown_and_unreachable_models(rembg_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidOptions, match=r"unknown mask model 'u3net'; choose one of .*isnet-general-use"):
+        find_subject(np.zeros((8, 8, 3), np.uint8), "u3net")
+
+    def no_network(*_: Any, **__: Any) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("pooch.retrieve", no_network)
+    with pytest.raises(BackendUnavailable, match=r"'u2net' could not be fetched or loaded .*no route to host"):
+        find_subject(np.zeros((8, 8, 3), np.uint8), "u2net")
+
+
+def test_without_rembg_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "rembg", None)
+    with pytest.raises(BackendUnavailable, match=r"pip install 'cyclorama\[masks\]'"):
+        find_subject(np.zeros((8, 8, 3), np.uint8), "isnet-general-use")
+
+
+def test_clean_drops_specks_and_fills_small_holes_only() -> None:
+    image = Image.new("L", (600, 400))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((100, 50, 500, 350), fill=255)
+    draw.ellipse((150, 180, 160, 190), fill=0)  # a hole in the mask
+    draw.ellipse((280, 150, 360, 250), fill=0)  # the gap of a handle
+    draw.rectangle((20, 20, 30, 30), fill=255)  # a speck
+    draw.rectangle((540, 20, 590, 90), fill=90)  # a ghost: nowhere sure
+    alpha = clean(np.asarray(image))
+    assert alpha[185, 155] == 255
+    assert alpha[200, 320] == 0
+    assert alpha[25, 25] == 0
+    assert alpha[50, 560] == 0
+    assert alpha[60, 300] == 255
+    kept = np.asarray(image) == 255
+    kept[15:35, 15:35] = False
+    assert (alpha[kept] == 255).all()
+
+
+def test_clean_leaves_a_soft_edge_alone() -> None:
+    ramp = np.tile(np.clip(np.arange(-100, 200), 0, 255).astype(np.uint8), (300, 1))
+    np.testing.assert_array_equal(clean(ramp), ramp)
+
+
+def test_label_numbers_8_connected_parts() -> None:
+    from scipy import ndimage
+
+    rng = np.random.default_rng(1)
+    for density in (0.1, 0.4, 0.6, 0.9):
+        mask = rng.random((60, 83)) < density
+        ours = label(mask)
+        theirs, count = ndimage.label(mask, np.ones((3, 3)))
+        assert ours.max() == count
+        pairs = {(int(a), int(b)) for a, b in zip(ours.ravel(), theirs.ravel(), strict=True)}
+        assert len(pairs) == count + int((~mask).any())
+    assert label(np.zeros((3, 4), bool)).max() == 0
+    assert (label(np.ones((3, 4), bool)) == 1).all()
