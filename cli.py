@@ -48,9 +48,7 @@ def _clear_errors(command: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
-_EXTRA_OF = dict.fromkeys(
-    ("torch", "diffusers", "transformers", "optimum", "onnx", "peft", "safetensors", "nncf"), "export"
-)
+_EXTRA_OF = dict.fromkeys(("torch", "diffusers", "transformers", "optimum", "onnx", "safetensors", "nncf"), "export")
 
 
 def _show_notes() -> None:

@@ -195,7 +195,7 @@ class DPMSolverPP2M(_VariancePreserving):
     ) -> None:
         if use_karras_sigmas:
             sigmas = schedule.karras_sigmas(schedule.sigmas[-1], schedule.sigmas[0], num_inference_steps)
-            timesteps = np.round(schedule.timestep_of(sigmas)).astype(np.float32)
+            timesteps: Array = np.round(schedule.timestep_of(sigmas)).astype(np.float32)
         else:
             timesteps = np.round(schedule.spaced_timesteps(num_inference_steps, timestep_spacing, last_is_dropped=True))
             sigmas = schedule.sigmas[timesteps.astype(np.int64)]
@@ -275,10 +275,9 @@ def _distilled_timesteps(schedule: NoiseSchedule, num_inference_steps: int) -> A
     if num_inference_steps > original:
         raise InvalidOptions(f"this sampler takes at most {original} steps, got {num_inference_steps}")
     stride = schedule.num_train_timesteps // original
-    distilled = (np.arange(1, original + 1) * stride - 1)[::-1]
-    return distilled[np.floor(np.linspace(0, original, num_inference_steps, endpoint=False)).astype(int)].astype(
-        np.float32
-    )
+    distilled = (np.arange(1, original + 1, dtype=np.float32) * stride - 1)[::-1]
+    chosen: Array = distilled[np.floor(np.linspace(0, original, num_inference_steps, endpoint=False)).astype(int)]
+    return chosen
 
 
 class Euler:

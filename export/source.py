@@ -39,6 +39,9 @@ def load_tiny_vae(source: str | Path) -> Any:
     if not path.is_dir():
         path, _ = _fetch(str(source), None)
     try:
+        kind = AutoencoderTiny.load_config(path, local_files_only=True).get("_class_name")
+        if kind != "AutoencoderTiny":
+            raise ValueError(f"it is of the class {kind}")
         return AutoencoderTiny.from_pretrained(path, torch_dtype=torch.float32, local_files_only=True).eval()
     except _READING as error:
         raise ExportFailed(f"{source} is no tiny VAE (AutoencoderTiny) that can be read: {_line(error)}") from error

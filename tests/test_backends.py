@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engine import BackendUnavailable, BackgroundGenerator, BadModel, InvalidOptions
-from engine.backends import choose_backend, open_session, probe, random_feeds
+from engine.backends import Backend, choose_backend, open_session, probe, random_feeds
 from engine.backends.ort import DeviceTensor
 from engine.model_folder import COMPONENTS
 from models.catalogue import embedded
@@ -35,11 +35,12 @@ def test_backends_agree(component: str, nano_onnx: Path, nano_openvino: Path) ->
 
 
 def test_results_survive_the_next_run(nano_onnx: Path, nano_openvino: Path) -> None:
-    for path, backend in (
+    runs: list[tuple[Path, Backend]] = [
         (nano_onnx / "vae_decoder" / "model.onnx", "onnx"),
         (nano_openvino / "vae_decoder" / "openvino_model.xml", "openvino"),
-    ):
-        session = open_session(path, backend)  # type: ignore[arg-type]
+    ]
+    for path, backend in runs:
+        session = open_session(path, backend)
         first = session.run(random_feeds(session, seed=1))["sample"]
         before = np.array(first)
         session.run(random_feeds(session, seed=2))
@@ -62,12 +63,13 @@ def test_tensors_pass_between_sessions_without_a_copy(nano_onnx: Path) -> None:
 
 
 def test_missing_and_damaged_files_are_bad_models(tmp_path: Path, nano_openvino: Path) -> None:
-    for backend in ("onnx", "openvino"):
+    backends: tuple[Backend, ...] = ("onnx", "openvino")
+    for backend in backends:
         with pytest.raises(BadModel, match="is missing"):
-            open_session(tmp_path / "model.onnx", backend)  # type: ignore[arg-type]
+            open_session(tmp_path / "model.onnx", backend)
         (tmp_path / "broken.onnx").write_bytes(b"not a model")
         with pytest.raises(BadModel, match="cannot load") as error:
-            open_session(tmp_path / "broken.onnx", backend)  # type: ignore[arg-type]
+            open_session(tmp_path / "broken.onnx", backend)
         assert "\n" not in str(error.value)
     folder = Path(shutil.copytree(nano_openvino, tmp_path / "model"))
     (folder / "unet" / "openvino_model.bin").write_bytes(b"")

@@ -63,7 +63,7 @@ def test_manifest_tells_what_was_done(nano_openvino: Path) -> None:
 
 
 def test_fp16_halves_the_weights_and_still_agrees(nano_onnx: Path, tmp_path: Path) -> None:
-    half = export_checkpoint(NANO_CHECKPOINT, tmp_path / "half", format="onnx", precision="fp16")
+    half = export_checkpoint(NANO_CHECKPOINT, tmp_path / "half", format="onnx", precision="fp16", name="nano")
     sizes = [(model / "unet" / "model.onnx").stat().st_size for model in (half, nano_onnx)]
     assert sizes[0] < 0.55 * sizes[1]
     difference = np.abs(np.asarray(paint(half)).astype(int) - np.asarray(paint(nano_onnx)))
@@ -100,7 +100,7 @@ def test_a_disagreement_with_pytorch_leaves_no_folder(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(verification.TOLERANCE, "fp32", 1e-12)
-    with pytest.raises(ExportFailed, match="is off by .* of its range against PyTorch"):
+    with pytest.raises(ExportFailed, match=r"is off by .* of its range against PyTorch"):
         export_checkpoint(tiny, tmp_path / "model", format="onnx", precision="fp32")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ExportFailed):
@@ -188,7 +188,7 @@ def lora_layers(pipeline: Any) -> dict[str, torch.nn.Module]:
 
 
 def make_lora(pipeline: Any, layout: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """A random LoRA in kohya's or diffusers' key format, and the change of weight that it stands for."""
+    """A random LoRA in one of three key formats, and the change of weight that it stands for."""
     generator = torch.Generator().manual_seed(1)
     tensors: dict[str, torch.Tensor] = {}
     changes: dict[str, torch.Tensor] = {}
@@ -207,14 +207,15 @@ def make_lora(pipeline: Any, layout: str) -> tuple[dict[str, torch.Tensor], dict
                 f"{key}.alpha": torch.tensor(alpha),
             }
         else:
-            tensors |= {f"unet.{name}.lora_A.weight": down, f"unet.{name}.lora_B.weight": up}
+            roles = ("lora_A", "lora_B") if layout == "peft" else ("lora.down", "lora.up")
+            tensors |= {f"unet.{name}.{roles[0]}.weight": down, f"unet.{name}.{roles[1]}.weight": up}
             scale = 1.0
         changes[name] = scale * (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
     return {key: value.contiguous() for key, value in tensors.items()}, changes
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
-@pytest.mark.parametrize("layout", ["kohya", "diffusers"])
+@pytest.mark.parametrize("layout", ["kohya", "peft", "diffusers"])
 def test_lora_changes_each_weight_as_the_formula_says(layout: str, scale: float, tiny: Path, tmp_path: Path) -> None:
     pipeline, _ = load_pipeline(tiny)
     before = {name: layer.weight.detach().clone() for name, layer in lora_layers(pipeline).items()}  # type: ignore[operator]
@@ -237,9 +238,37 @@ def test_lora_of_another_model_is_refused_whole(tiny: Path, tmp_path: Path) -> N
         fuse_lora(pipeline, str(tmp_path / "lora.safetensors"))
     with pytest.raises(ExportFailed, match=r"no LoRA file nothing; give .* lcm-lora-sd15"):
         fuse_lora(pipeline, "nothing")
-    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(ExportFailed, match="does not fit this model"):
-        fuse_lora(pipeline, str(tmp_path / "other.safetensors"))
+    save_file({"lora_unet_conv_in.hada_w1_a": torch.zeros(1)}, tmp_path / "loha.safetensors")
+    with pytest.raises(ExportFailed, match="only plain LoRA layers"):
+        fuse_lora(pipeline, str(tmp_path / "loha.safetensors"))
+    tensors, _ = make_lora(pipeline, "kohya")
+    tensors.popitem()
+    wrong = {key: value for key, value in tensors.items() if not key.endswith("conv1.lora_up.weight")}
+    save_file(wrong, tmp_path / "half.safetensors")
+    before = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
+    with pytest.raises(ExportFailed, match="half of a pair is missing"):
+        fuse_lora(pipeline, str(tmp_path / "half.safetensors"))
+    for name, value in pipeline.unet.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_lora_of_the_text_encoder_and_of_attention_processors(tiny: Path, tmp_path: Path) -> None:
+    pipeline, _ = load_pipeline(tiny)
+    layer = pipeline.text_encoder.text_model.encoder.layers[0].self_attn.q_proj
+    out = pipeline.unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1.to_out[0]
+    width, inner = layer.weight.shape[0], out.weight.shape[0]
+    pairs = {
+        "lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_{}.weight": (layer, width),
+        "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora.{}.weight": (out, inner),
+    }
+    before = [module.weight.clone() for module, _ in pairs.values()]
+    tensors: dict[str, torch.Tensor] = {}
+    for key, (_, size) in pairs.items():
+        tensors |= {key.format("down"): torch.full((1, size), 0.5), key.format("up"): torch.ones(size, 1)}
+    save_file(tensors, tmp_path / "lora.safetensors")
+    fuse_lora(pipeline, str(tmp_path / "lora.safetensors"))
+    for old, (module, _) in zip(before, pairs.values(), strict=True):
+        torch.testing.assert_close(module.weight, old + 0.5)
 
 
 def test_lcm_lora_of_the_catalogue_makes_a_fast_model(

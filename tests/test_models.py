@@ -13,6 +13,7 @@ from pathlib import Path
 import huggingface_hub
 import numpy as np
 import pytest
+from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 from PIL import Image
 
 from engine import BackgroundGenerator, BadModel, DownloadFailed, ModelNotFound
@@ -33,9 +34,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with serve(Hub({REPOSITORY: NANO_CHECKPOINT})) as served:
         monkeypatch.setenv("HF_ENDPOINT", served.url)
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        huggingface_hub.utils.disable_progress_bars()
+        disable_progress_bars()
         yield served
-        huggingface_hub.utils.enable_progress_bars()
+        enable_progress_bars()
 
 
 def test_fetches_a_repository_once(hub: Hub) -> None:

@@ -48,7 +48,8 @@ def painted_by_us(model: Path, backend: Backend, size: tuple[int, int], **option
     scene = Scene(Photo(rgb), alpha, frame, frame.place_photo(rgb), mask[None, None], generator._vae, {})
     for step in generator.steps(scene, PROMPT, seed=SEED, timestep_spacing=SPACING, **options):
         last = step
-    return generator._vae.decode(last.denoised)[0].transpose(1, 2, 0)
+    painted: np.ndarray[Any, Any] = generator._vae.decode(last.denoised)[0].transpose(1, 2, 0)
+    return painted
 
 
 def painted_by_diffusers(
@@ -108,7 +109,7 @@ def nano(backend: Backend, request: pytest.FixtureRequest) -> Path:
     return folder
 
 
-GUIDED = {"num_inference_steps": 20, "guidance_scale": 4.0, "negative_prompt": NEGATIVE}
+GUIDED: dict[str, Any] = {"num_inference_steps": 20, "guidance_scale": 4.0, "negative_prompt": NEGATIVE}
 
 
 @pytest.mark.parametrize("sampler", SCHEDULERS)
@@ -147,8 +148,9 @@ def test_random_weights(variant: dict[str, Any], tmp_path: Path, monkeypatch: py
     """Shapes that differ from SD1.5's; 4-channel UNets go by latent blending. Both backends read the ONNX."""
     checkpoint = make_checkpoint(tmp_path / "checkpoint", **variant)
     model = export_checkpoint(checkpoint, tmp_path / "model", format="onnx", precision="fp32")
-    for backend, strength in (("onnx", 1.0), ("openvino", 0.6)):
-        options = {"num_inference_steps": 6, "guidance_scale": 3.0, "strength": strength}
+    runs: list[tuple[Backend, float]] = [("onnx", 1.0), ("openvino", 0.6)]
+    for backend, strength in runs:
+        options: dict[str, Any] = {"num_inference_steps": 6, "guidance_scale": 3.0, "strength": strength}
         check(checkpoint, model, backend, (96, 64), monkeypatch, "ddim", **options)
 
 

@@ -21,6 +21,7 @@ BETAS: dict[str, dict[str, Any]] = {
     "ddpm": {"beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear"},
     "cosine": {"beta_schedule": "squaredcos_cap_v2"},
 }
+STEP_OPTIONS: dict[str, Any] = {"tcd": {"eta": 0.3}}
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
     "euler": ("EulerDiscreteScheduler", {}),
@@ -100,7 +101,7 @@ def test_equals_diffusers(
     schedule = NoiseSchedule.from_config({**config, "steps_offset": 1, "set_alpha_to_one": name != "ddim"})
     scheduler = reference(name, config, spacing)
     sampler = make_sampler(name, schedule, STEPS, spacing)
-    worst, largest = walk(sampler, scheduler, monkeypatch, **({"eta": 0.3} if name == "tcd" else {}))
+    worst, largest = walk(sampler, scheduler, monkeypatch, **STEP_OPTIONS.get(name, {}))
     # The cosine schedule ends at a sigma of 20,000, where float32's own steps are 2e-3 wide.
     assert worst <= max(1e-4, largest * 2**-20)
 
@@ -115,7 +116,7 @@ def test_from_the_middle_equals_diffusers(name: str, monkeypatch: pytest.MonkeyP
         reference(name, BETAS["sd15"], "leading"),
         monkeypatch,
         begin=8,
-        **({"eta": 0.3} if name == "tcd" else {}),
+        **STEP_OPTIONS.get(name, {}),
     )
     assert worst <= 1e-4
 

@@ -1,0 +1,148 @@
+"""The shape of the project: who may import whom, what the runtime weighs, what the wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# What each package may import of the others. Verification runs on the very sessions that serve.
+ALLOWED = {
+    "cli": {"engine", "export", "models"},
+    "engine": {"models"},
+    "export": {"models", "engine"},
+    "models": set(),
+}
+EXPORT_MAY_USE_OF_ENGINE = {"engine.backends", "engine.errors"}
+HEAVY = ("torch", "transformers", "diffusers", "optimum", "export", "cli", "rembg", "scipy", "cv2")
+
+
+def imports(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def files(package: str) -> list[Path]:
+    return [ROOT / "cli.py"] if package == "cli" else sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_point_one_way(package: str) -> None:
+    assert files(package)
+    for file in files(package):
+        for module in imports(file):
+            other = module.split(".")[0]
+            if other in ALLOWED and other != package:
+                assert other in ALLOWED[package], f"{file} imports {module}"
+            if package == "export" and other == "engine":
+                assert module in EXPORT_MAY_USE_OF_ENGINE, f"{file} imports {module}"
+            if package in ("engine", "models"):
+                assert other not in ("torch", "diffusers", "transformers", "optimum"), f"{file} imports {module}"
+
+
+def test_backends_import_nothing_of_the_pipeline() -> None:
+    allowed = {"engine.backends", "engine.errors", "engine.machine", "engine.notes"}
+    for file in sorted((ROOT / "engine" / "backends").glob("*.py")):
+        for module in imports(file):
+            if module.startswith("engine"):
+                assert any(module == name or module.startswith(f"{name}.") for name in allowed), f"{file}: {module}"
+
+
+def test_a_whole_run_pulls_in_nothing_heavy() -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from engine import BackgroundGenerator\n"
+        "g = BackgroundGenerator.load()\n"
+        "s = g.prepare(sys.argv[1])\n"
+        "g.generate(s, 'a garden', num_inference_steps=1)\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT / "docs" / "photos" / "coffee.jpg")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert child.stdout.strip() == "[]"
+
+
+def closure(name: str, seen: set[str]) -> set[str]:
+    """A distribution and all that it requires, without extras, as installed here."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    name = canonicalize_name(name)
+    if name not in seen:
+        seen.add(name)
+        for line in distribution(name).requires or []:
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                closure(requirement.name, seen)
+    return seen
+
+
+def test_the_runtime_stays_under_500_mb_and_without_torch() -> None:
+    names = closure("cyclorama", set())
+    assert names.isdisjoint({"torch", "transformers", "diffusers", "optimum", "rembg", "scipy"})
+    sizes = {
+        name: sum(Path(str(file.locate())).stat().st_size for file in distribution(name).files or () if _exists(file))
+        for name in names
+    }
+    assert sizes["openvino"] > 50e6
+    assert sum(sizes.values()) < 470e6, sizes  # pip itself takes another 20 MB
+
+
+def _exists(file: object) -> bool:
+    return Path(str(file.locate())).is_file()  # type: ignore[attr-defined]
+
+
+def test_the_wheel_holds_the_embedded_models_and_stays_small(tmp_path: Path) -> None:
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            str(tmp_path),
+            ".",
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 30e6
+    names = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        f"models/nano/onnx/{part}/model.onnx" for part in ("text_encoder", "unet", "vae_encoder", "vae_decoder")
+    }
+    assert expected | {"models/u2netp/u2netp.onnx", "cli.py", "engine/backends/ov.py", "engine/py.typed"} <= names
+    assert not [name for name in names if name.startswith("tests/") or "checkpoint/" in name]
+
+
+def test_no_host_or_private_path_is_named() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    pattern = re.compile(r"\.\./shared|/work/|pypi\.org|pythonhosted|npmjs\.org|deb\.debian")
+    for name in tracked:
+        path = ROOT / name
+        if path.suffix in (".py", ".md", ".toml", ".yaml", ".json", ".txt") and path.name != "test_architecture.py":
+            assert not pattern.search(path.read_text(encoding="utf-8")), name

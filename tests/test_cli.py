@@ -1,0 +1,162 @@
+"""The command line as a person meets it: output, exit codes, and one clear line when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from cli import main
+from tests.conftest import DATA, PHOTOS
+
+CUP = str(PHOTOS / "coffee.jpg")
+QUICK = ("--steps", "2", "--seed", "1")
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*words: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, list(words))
+    assert result.exit_code == code, result.output
+    if code:
+        assert "Traceback" not in result.output
+        assert len(result.stderr.strip().splitlines()[-1]) > 20
+    return result
+
+
+def test_generate_prints_the_file_and_keeps_notes_apart() -> None:
+    result = run("generate", CUP, "-p", "grey studio backdrop", *QUICK)
+    assert result.stdout == "coffee-background.png\n"
+    assert "note: seed 1" in result.stderr
+    with Image.open("coffee-background.png") as image:
+        assert image.size == (600, 400)
+        assert image.info["parameters"].startswith("grey studio backdrop\nSteps: 2, ")
+        alpha = np.asarray(Image.open(DATA / "coffee-mask.png"))
+    assert alpha.shape == (400, 600)
+
+
+def test_nothing_is_overwritten_unless_named() -> None:
+    for expected in ("coffee-background.png", "coffee-background-2.png"):
+        assert run("generate", CUP, "-p", "a garden", *QUICK).stdout.strip() == expected
+    run("generate", CUP, "-p", "a street", *QUICK, "-o", "coffee-background.png")
+    with Image.open("coffee-background.png") as image:
+        assert image.info["parameters"].startswith("a street")
+
+
+def test_count_makes_pictures_with_seeds_in_a_row() -> None:
+    result = run("generate", CUP, "-p", "a garden", *QUICK, "--count", "3", "-o", "out.jpg", "--json")
+    report = json.loads(result.stdout)
+    assert [image["file"] for image in report["images"]] == ["out-1.jpg", "out-2.jpg", "out-3.jpg"]
+    assert [image["seed"] for image in report["images"]] == [1, 2, 3]
+    assert report["images"][0]["seconds"]["denoise"] > 0
+    assert all(Path(image["file"]).is_file() for image in report["images"])
+
+
+def test_same_seed_same_file() -> None:
+    run("generate", CUP, "-p", "a garden", *QUICK, "-o", "a.png")
+    run("generate", CUP, "-p", "a garden", *QUICK, "-o", "b.png")
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+def test_mask_and_cutout() -> None:
+    assert run("mask", CUP).stdout == "coffee-mask.png\n"
+    with Image.open("coffee-mask.png") as mask:
+        assert (mask.mode, mask.size) == ("L", (600, 400))
+        alpha = np.asarray(mask)
+    run("mask", CUP, "--cutout", "-o", "cup.png")
+    with Image.open("cup.png") as cutout, Image.open(CUP) as photo:
+        assert cutout.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(cutout)[..., 3], alpha)
+        np.testing.assert_array_equal(np.asarray(cutout)[..., :3], np.asarray(photo))
+    run("generate", CUP, "-p", "a garden", *QUICK, "--mask", "coffee-mask.png", "-o", "out.png")
+    assert "must" in run("mask", CUP, "-o", "mask.jpg", code=2).stderr or Path("mask.jpg").exists() is False
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["generate", "none.jpg", "-p", "a"], 1, "there is no file none.jpg"),
+        (["generate", CUP], 2, "Missing option '-p'"),
+        (["generate", CUP, "-p", " "], 2, "the prompt is empty"),
+        (["generate", CUP, "-p", "a", "-o", "out.gif"], 2, "must end in .png"),
+        (["generate", CUP, "-p", "a", "-o", "no/folder/out.png", *QUICK], 2, "cannot write no/folder/out.png"),
+        (["generate", CUP, "-p", "a", "--model", "nanoo"], 1, "there is no model 'nanoo'"),
+        (["generate", CUP, "-p", "a", "--model", "tiny-sd"], 1, "cyclorama models pull tiny-sd"),
+        (["generate", CUP, "-p", "a", "--device", "cuda"], 1, "onnxruntime-gpu"),
+        (["generate", CUP, "-p", "a", "--steps", "0"], 2, "num_inference_steps must be 1 to 1000"),
+        (["generate", CUP, "-p", "a", "--negative-prompt", "b", "--guidance-scale", "1"], 2, "does nothing"),
+        (["generate", CUP, "-p", "a", "--mask", str(DATA / "cat-mask.png")], 1, "the mask is 451x300"),
+        (["generate", CUP, "-p", "a", "--mask-model", "nope"], 2, "unknown mask model 'nope'"),
+        (["mask", "grey.png"], 1, "no subject found"),
+        (["mask", CUP, "-o", "mask.jpg"], 2, "lose nothing"),
+        (["export", "nowhere", "out"], 1, "there is no checkpoint nowhere"),
+        (["models", "show", "nope"], 1, "there is no model 'nope'"),
+        (["models", "pull", "taesd"], 2, "is a part"),
+        (["models", "verify", "."], 1, "has no cyclorama.json"),
+    ],
+)
+def test_errors_are_one_clear_line_and_leave_nothing(words: list[str], code: int, says: str) -> None:
+    Image.new("RGB", (300, 200), "grey").save("grey.png")
+    result = run(*words, code=code)
+    line = result.stderr.strip().splitlines()[-1]
+    assert line.startswith("Error: ")
+    assert says in line
+    assert sorted(path.name for path in Path().iterdir()) == ["grey.png"]
+
+
+def test_models_list_show_verify() -> None:
+    listed = run("models", "list").stdout
+    assert "nano                   embedded" in listed
+    assert "sd15-inpaint           to pull" in listed
+    names = [entry["name"] for entry in json.loads(run("models", "list", "--json").stdout)["models"]]
+    assert "lcm-lora-sd15" in names
+    shown = run("models", "show", "sd15-inpaint").stdout
+    assert "licence      CreativeML OpenRAIL-M" in shown
+    assert "download     about 2.1 GB" in shown
+    assert "files as they should be" in run("models", "verify", "nano").stdout
+    assert "folder" in json.loads(run("models", "show", "nano", "--json").stdout)
+
+
+def test_doctor_reports_and_tries_both_backends() -> None:
+    report = json.loads(run("doctor", "--json").stdout)
+    assert report["machine"]["threads used"] >= 1
+    assert report["self-test"]["openvino"].startswith("works")
+    assert report["self-test"]["onnx"].startswith("works")
+    assert "nano" in report["models"]["ready to run"]
+    assert "self-test\n" in run("doctor").stdout
+
+
+def test_export_by_the_command() -> None:
+    from tests.checkpoints import make_checkpoint
+
+    make_checkpoint(Path("checkpoint"))
+    result = run("export", "checkpoint", "model", "--format", "onnx")
+    assert result.stdout == "model\n"
+    assert "note: unet agrees with PyTorch within" in result.stderr
+    run("generate", CUP, "-p", "a garden", *QUICK, "--model", "model", "-o", "out.png")
+    assert "exists already" in run("export", "checkpoint", "model", code=2).stderr
+
+
+def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "cli", "--help"], check=True, capture_output=True, env=environment)
+        seconds.append(time.perf_counter() - start)
+    code = "import sys, cli; print([m for m in ('numpy', 'PIL', 'engine', 'models', 'tqdm') if m in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+    assert loaded.stdout.strip() == "[]"
+    assert statistics.median(seconds) < 1.0  # 0.1 s here; the README's figure comes from a quiet machine

@@ -1,0 +1,167 @@
+"""What the generator promises beside parity: reproducible, untouched subjects, honest errors."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine import BackgroundGenerator, BadImage, GenerationOptions, InvalidOptions, Scene
+from engine.model_folder import ModelFolder
+from engine.options import resolve_options
+from export import export_checkpoint
+from tests.checkpoints import make_checkpoint
+from tests.conftest import DATA, PHOTOS
+
+
+@pytest.fixture(scope="module")
+def nano() -> BackgroundGenerator:
+    return BackgroundGenerator.load("nano")
+
+
+@pytest.fixture(scope="module")
+def scene(nano: BackgroundGenerator) -> Scene:
+    return nano.prepare(PHOTOS / "astronaut.jpg")
+
+
+def test_result_holds_what_it_promises(nano: BackgroundGenerator, scene: Scene) -> None:
+    result = nano.generate(scene, "a sandy beach at sunset", seed=7)
+    photo = np.asarray(Image.open(PHOTOS / "astronaut.jpg").convert("RGB"))
+    alpha = np.asarray(result.alpha)
+    image, background = np.asarray(result.image), np.asarray(result.background)
+    assert image.shape == background.shape == photo.shape
+    np.testing.assert_array_equal(image[alpha == 255], photo[alpha == 255])
+    assert (alpha == 255).mean() > 0.4
+    np.testing.assert_array_equal(image[alpha == 0], background[alpha == 0])
+    assert result.seed == 7
+    assert result.options.num_inference_steps == 20
+    assert result.options.guidance_scale == 4.0
+    assert set(result.seconds) == {"photo", "mask", "vae_encode", "text", "denoise", "decode", "composite"}
+    assert all(value > 0 for value in result.seconds.values())
+    assert 50e6 < result.peak_memory < 20e9
+    assert result.model == "nano"
+    assert "Steps: 20, Sampler: dpmpp_2m_karras, CFG scale: 4, Seed: 7, Size: 128x128, Model: nano" in result.parameters
+
+
+def test_prompts_are_followed_in_colour(nano: BackgroundGenerator, scene: Scene) -> None:
+    """Trained weights: lavender is bluer than autumn leaves, a night darker than a studio."""
+    colours = {
+        prompt: np.asarray(nano.generate(scene, prompt, seed=1).background).reshape(-1, 3).mean(0)
+        for prompt in ("lavender field", "autumn leaves", "starry night sky", "white studio backdrop")
+    }
+    assert colours["lavender field"][2] > colours["lavender field"][0]
+    assert colours["autumn leaves"][0] > colours["autumn leaves"][2] + 40
+    assert colours["starry night sky"].mean() + 60 < colours["white studio backdrop"].mean()
+
+
+def test_same_seed_same_bytes_and_other_seed_other_picture(nano: BackgroundGenerator, scene: Scene) -> None:
+    first, again, other = (
+        np.asarray(nano.generate(scene, "red brick wall", seed=seed, num_inference_steps=4).background)
+        for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_unseeded_run_reports_a_seed_that_repeats_it(nano: BackgroundGenerator, scene: Scene) -> None:
+    results = [nano.generate(scene, "a garden", num_inference_steps=2) for _ in range(2)]
+    assert results[0].seed != results[1].seed
+    again = nano.generate(scene, "a garden", num_inference_steps=2, seed=results[0].seed)
+    np.testing.assert_array_equal(np.asarray(again.background), np.asarray(results[0].background))
+
+
+def test_ancestral_noise_comes_from_the_seed_too(nano: BackgroundGenerator, scene: Scene) -> None:
+    options: dict[str, Any] = {"seed": 5, "num_inference_steps": 4, "sampler": "euler_ancestral"}
+    first, again = (np.asarray(nano.generate(scene, "a garden", **options).background) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_steps_can_be_watched_and_left(nano: BackgroundGenerator, scene: Scene) -> None:
+    steps = nano.steps(scene, "a garden", num_inference_steps=5, seed=0)
+    step = next(steps)
+    assert (step.index, step.total) == (0, 5)
+    assert step.latents.shape == step.denoised.shape == (1, 4, 16, 16)
+    assert step.preview().size == (128, 128)
+    timesteps = [step.timestep, *(step.timestep for step in steps)]
+    assert len(timesteps) == 5
+    assert timesteps == sorted(timesteps, reverse=True)
+    early = next(nano.steps(scene, "a garden", num_inference_steps=5, seed=0)).result()
+    assert early.image.size == (512, 512)
+
+
+def test_a_photo_is_encoded_once_for_many_prompts(
+    nano: BackgroundGenerator, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(image: object) -> None:
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr(scene.vae, "encode", never)
+    for prompt in ("a garden", "a street"):
+        nano.generate(scene, prompt, num_inference_steps=1)
+
+
+def test_caller_may_bring_the_noise(nano: BackgroundGenerator, scene: Scene) -> None:
+    latents = np.random.default_rng(7).standard_normal((1, 4, 16, 16), np.float32)
+    given = nano.generate(scene, "a garden", num_inference_steps=2, seed=0, latents=latents)
+    seeded = nano.generate(scene, "a garden", num_inference_steps=2, seed=7)
+    np.testing.assert_array_equal(np.asarray(given.background), np.asarray(seeded.background))
+    with pytest.raises(InvalidOptions, match=r"latents must have the shape \(1, 4, 16, 16\)"):
+        nano.steps(scene, "a garden", latents=latents[:, :, :8])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompt": "  "}, "the prompt is empty"),
+        ({"num_inference_steps": 0}, "num_inference_steps must be 1 to 1000, got 0"),
+        ({"guidance_scale": -1.0}, "guidance_scale must be 0 to 50"),
+        ({"guidance_scale": float("nan")}, "guidance_scale must be 0 to 50"),
+        ({"strength": 0.0}, "strength must be above 0"),
+        ({"strength": 0.1, "num_inference_steps": 4}, "leaves no step to run"),
+        ({"seed": -1}, "seed must be 0"),
+        ({"sampler": "ddpm"}, "unknown sampler 'ddpm'; choose one of ddim, euler"),
+        ({"negative_prompt": "cars", "guidance_scale": 1.0}, "a negative prompt does nothing at guidance_scale 1"),
+    ],
+)
+def test_impossible_options(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidOptions, match=message):
+        GenerationOptions(**{"prompt": "a beach", **options})  # type: ignore[arg-type]
+
+
+def test_impossible_options_are_refused_before_the_first_step(nano: BackgroundGenerator, scene: Scene) -> None:
+    with pytest.raises(InvalidOptions, match="preset must be one of fast, balanced, quality, got 'best'"):
+        nano.steps(scene, "a beach", "best")  # type: ignore[arg-type]
+    with pytest.raises(InvalidOptions, match="both a mask and a mask model"):
+        nano.prepare(PHOTOS / "cat.jpg", mask=DATA / "cat-mask.png", mask_model="u2netp")
+    with pytest.raises(InvalidOptions, match="size must be 32"):
+        nano.prepare(PHOTOS / "cat.jpg", size=8)
+    with pytest.raises(BadImage, match="the mask is 451x300 but the photo is 512x512"):
+        nano.prepare(PHOTOS / "astronaut.jpg", mask=DATA / "cat-mask.png")
+
+
+def test_presets(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    folder = BackgroundGenerator.load("nano").folder
+    assert resolve_options(folder, "a").num_inference_steps == 20
+    with caplog.at_level(logging.WARNING, "cyclorama"):
+        assert resolve_options(folder, "a", "fast").num_inference_steps == 10
+    assert "not distilled" in caplog.text
+    assert resolve_options(folder, "a", "balanced", num_inference_steps=3, guidance_scale=2.0).num_inference_steps == 3
+    lcm = export_checkpoint(make_checkpoint(tmp_path / "c", unet="lcm"), tmp_path / "lcm", format="onnx")
+    options = resolve_options(ModelFolder(lcm), "a", "fast")
+    assert (options.sampler, options.num_inference_steps, options.guidance_scale) == ("lcm", 4, 8.0)
+    with pytest.raises(InvalidOptions, match="takes no negative prompt"):
+        resolve_options(ModelFolder(lcm), "a", negative_prompt="b")
+
+
+def test_any_shape_of_photo_works_with_a_mask(nano: BackgroundGenerator) -> None:
+    for size in ((700, 30), (30, 700), (2000, 1), (37, 41)):
+        rgb = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        mask = np.zeros(rgb.shape[:2], np.uint8)
+        mask[:, : size[0] // 3 + 1] = 255
+        result = nano.generate(nano.prepare(rgb, mask=mask), "a garden", num_inference_steps=1)
+        assert result.image.size == size
+        np.testing.assert_array_equal(np.asarray(result.image)[mask == 255], rgb[mask == 255])
