@@ -4,7 +4,7 @@ PHOTO ?= docs/photos/astronaut.jpg
 PROMPT ?= a sandy beach at sunset
 OUT ?= out/demo.png
 
-.PHONY: demo test check format nano clean
+.PHONY: demo test check format nano pictures clean
 
 demo: $(VENV)/.runtime  ## the main job on a shipped photo, with the embedded model
 	@mkdir -p $(dir $(OUT))
@@ -21,6 +21,9 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+pictures: $(VENV)/.runtime  ## the README's pictures
+	$(VENV)/bin/python docs/make_pictures.py
 
 nano: $(VENV)/.dev  ## the embedded model, exported again from its checkpoint
 	rm -rf models/nano/onnx

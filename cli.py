@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ def _clear_errors(command: Callable[P, T]) -> Callable[P, T]:
         from engine.errors import CycloramaError, InvalidOptions
 
         _show_notes()
+        if not sys.stderr.isatty():
+            os.environ.setdefault("TQDM_DISABLE", "1")  # for the bars of libraries, which ask no one
         try:
             return command(*args, **kwargs)
         except InvalidOptions as error:
@@ -141,10 +144,10 @@ def generate(
 
     from engine import BackgroundGenerator
     from engine.options import resolve_options
-    from engine.photo import image_format
+    from engine.photo import check_output
 
     if output is not None:
-        image_format(output)
+        check_output(output)
     names = _output_names(photo, output, count)
     generator = BackgroundGenerator.load(model, backend=backend, device=device)
     # Before the photo is worked on: options that cannot be should be refused at once.
@@ -198,7 +201,7 @@ def mask(photo: Path, output: Path | None, mask_model: str | None, cutout: bool)
     from PIL import Image
 
     from engine.errors import InvalidOptions
-    from engine.photo import load_photo, save_image
+    from engine.photo import check_output, load_photo, save_image
     from engine.subject import subject_alpha
 
     if output is None:
@@ -210,6 +213,7 @@ def mask(photo: Path, output: Path | None, mask_model: str | None, cutout: bool)
             number += 1
     if output.suffix.lower() not in (".png", ".webp"):
         raise InvalidOptions(f"a mask is written as .png or .webp, which lose nothing; got {output.name!r}")
+    check_output(output)
     loaded = load_photo(photo)
     alpha = subject_alpha(loaded, mask_model=mask_model)
     if cutout:
@@ -273,12 +277,15 @@ def models() -> None:
 def list_models(as_json: bool) -> None:
     """List the models that have a name."""
     from models.catalogue import CATALOGUE
+    from models.store import format_size
 
     if as_json:
         _print_json({"models": [_facts(entry) for entry in CATALOGUE.values()]})
         return
     for entry in CATALOGUE.values():
         click.echo(f"{entry.name:<22} {_state(entry):<12} {entry.what}")
+        size = "" if entry.embedded else f"{format_size(entry.download)}; "
+        click.echo(f"{'':<35} {size}{entry.licence}")
 
 
 @models.command()
@@ -366,7 +373,7 @@ def doctor(as_json: bool) -> None:
             for key, value in facts.items():
                 shown = " ".join(map(str, value)) if isinstance(value, list) else value
                 click.echo(f"  {key:<22} {shown}")
-    if not all(outcome.startswith("works") for outcome in report["self-test"].values()):
+    if not any(outcome.startswith("works") for outcome in report["self-test"].values()):
         sys.exit(1)
 
 

@@ -4,6 +4,7 @@
      ├─ InvalidOptions       options that contradict each other, the photo or the model
      ├─ BadImage             a photo or mask that cannot be read or used
      │   └─ NoSubject        no subject was found in the photo
+     ├─ CannotWrite          a result cannot be written where it was asked for
      ├─ BackendUnavailable   OpenVINO, ONNX Runtime or a device is missing or fails here
      ├─ ModelNotFound        (models)
      ├─ BadModel             (models)
@@ -19,6 +20,7 @@ __all__ = [
     "BackendUnavailable",
     "BadImage",
     "BadModel",
+    "CannotWrite",
     "CycloramaError",
     "DownloadFailed",
     "InvalidOptions",
@@ -37,6 +39,10 @@ class BadImage(CycloramaError):
 
 class NoSubject(BadImage):
     """The mask is empty, covers everything, or the mask network saw no contrast."""
+
+
+class CannotWrite(CycloramaError):
+    """A result cannot be written: no such folder, no permission, no space."""
 
 
 class BackendUnavailable(CycloramaError):

@@ -13,11 +13,12 @@ from PIL import Image
 
 from engine.backends import Backend, Device, choose_backend
 from engine.composite import composite
-from engine.errors import InvalidOptions
+from engine.errors import BadModel, InvalidOptions
 from engine.frame import Frame
 from engine.machine import peak_memory
 from engine.model_folder import ModelFolder
 from engine.networks import VAE, TextEncoder, UNet, guidance_scale_embedding
+from engine.notes import note
 from engine.options import GenerationOptions, Preset, resolve_options
 from engine.photo import Source, load_photo
 from engine.result import Result
@@ -74,7 +75,14 @@ class BackgroundGenerator:
         Raises ModelNotFound, BadModel, BackendUnavailable.
         """
         folder = ModelFolder(resolve(model))
-        return cls(folder, choose_backend(folder.has_ir, folder.has_onnx, backend, device), device)
+        chosen = choose_backend(folder.has_ir, folder.has_onnx, backend, device)
+        try:
+            return cls(folder, chosen, device)
+        except BadModel as error:
+            if backend != "auto" or chosen == "onnx" or not folder.has_onnx:
+                raise
+            note(f"{error}; using ONNX Runtime")
+            return cls(folder, "onnx", device)
 
     def prepare(
         self,

@@ -104,15 +104,16 @@ def resolve_options(
     preset = preset or model.manifest.get("preset") or "quality"
     if preset not in PRESETS:
         raise InvalidOptions(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-    if preset == "fast" and model.distillation is None:
+    own = model.manifest.get("presets", {})
+    if preset == "fast" and model.distillation is None and preset not in own:
         note(f"{model.name} was not distilled for few steps, so the preset `balanced` is taken instead of `fast`")
         preset = "balanced"
-    recipe = _RECIPES[model.distillation, preset]
+    recipe = _RECIPES.get((model.distillation, preset), _RECIPES[None, "quality"])
     if model.time_cond_proj_dim is not None:
         recipe = dataclasses.replace(recipe, guidance_scale=_GUIDANCE_OF_EMBEDDED)
         if negative_prompt:
             raise InvalidOptions(f"{model.name} has guidance built in and takes no negative prompt; leave it out")
-    recipe = dataclasses.replace(recipe, **model.manifest.get("presets", {}).get(preset, {}))
+    recipe = dataclasses.replace(recipe, **own.get(preset, {}))
     return GenerationOptions(
         prompt=prompt,
         negative_prompt=negative_prompt,

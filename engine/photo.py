@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from engine.errors import BadImage, InvalidOptions
+from engine.errors import BadImage, CannotWrite, InvalidOptions
 from engine.notes import note
 
 Pixels = npt.NDArray[np.uint8]
@@ -94,6 +94,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             raise BadImage(f"there is no file {path}") from None
         except IsADirectoryError:
             raise BadImage(f"{path} is a folder, not a photo") from None
+        except PermissionError:
+            raise BadImage(f"{path} may not be read; check its permissions") from None
         except UnidentifiedImageError:
             if path.suffix.lower() in (".heic", ".heif"):
                 raise BadImage(
@@ -202,6 +204,13 @@ def image_format(path: Path) -> str:
         raise InvalidOptions(f"cannot write {path.name!r}: its name must end in {', '.join(_FORMATS)}") from None
 
 
+def check_output(path: Path) -> None:
+    """Refuses a file that could not be written in the end, before any work is done for it."""
+    image_format(path)
+    if not path.resolve().parent.is_dir():
+        raise CannotWrite(f"cannot write {path}: there is no folder {path.parent}; make it first")
+
+
 def save_image(
     image: Image.Image,
     path: Path,
@@ -249,7 +258,7 @@ def write_whole(path: Path, write: Any) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise InvalidOptions(f"cannot write {path}: {error.strerror or error}") from error
+        raise CannotWrite(f"cannot write {path}: {error.strerror or error}; name another file with -o") from error
 
 
 def _umask() -> int:

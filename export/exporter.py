@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import psutil
+
 from engine.errors import InvalidOptions
 from export import verification
 from export.lora import fuse_lora
@@ -68,6 +70,7 @@ def export_checkpoint(
         pipeline.register_modules(vae=load_tiny_vae(tiny_vae))
 
     out.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(out)
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
         errors = _write(pipeline, partial, format, precision, progress)
@@ -91,6 +94,13 @@ def export_checkpoint(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out
+
+
+def _remove_leftovers(out: Path) -> None:
+    """What exports to the same folder left when they were killed."""
+    for partial in out.parent.glob(f".{out.name}.partial-*"):
+        if not psutil.pid_exists(int(partial.name.rpartition("-")[2])):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(pipeline: Any, folder: Path, format: Format, precision: Precision, progress: Progress) -> dict[str, float]:

@@ -55,6 +55,8 @@ class ModelEntry:
 
 _OPENRAIL = "CreativeML OpenRAIL-M: commercial use allowed, with use restrictions to pass on"
 
+_ONE_STEP = {"sampler": "euler", "num_inference_steps": 1, "guidance_scale": 1.0, "timestep_spacing": "trailing"}
+
 CATALOGUE: dict[str, ModelEntry] = {
     entry.name: entry
     for entry in (
@@ -100,12 +102,13 @@ CATALOGUE: dict[str, ModelEntry] = {
         ModelEntry(
             "sdxs",
             "text-to-image",
-            "SDXS-512 (DreamShaper), 1 step, a third of SD1.5's UNet",
+            "SDXS-512 (DreamShaper), 1 step with a UNet much smaller than SD1.5's",
             "CreativeML Open RAIL++-M: commercial use allowed, with use restrictions to pass on",
             "IDKiro/sdxs-512-dreamshaper",
             "76f720262bb051da75666b22c902a78c8e16c763",
             None,
             "fast",
+            defaults={"presets": dict.fromkeys(("fast", "balanced", "quality"), _ONE_STEP)},
         ),
         ModelEntry(
             "tiny-sd",
@@ -114,7 +117,7 @@ CATALOGUE: dict[str, ModelEntry] = {
             _OPENRAIL,
             "segmind/tiny-sd",
             "cad0bd7495fa6c4bcca01b19a723dc91627fe84f",
-            1_060_000_000,
+            None,
             "quality",
         ),
         ModelEntry(

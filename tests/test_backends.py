@@ -77,6 +77,19 @@ def test_missing_and_damaged_files_are_bad_models(tmp_path: Path, nano_openvino:
         BackgroundGenerator.load(folder)
 
 
+def test_auto_falls_back_where_the_ir_is_damaged(
+    nano_openvino: Path, nano_onnx: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = Path(shutil.copytree(nano_openvino, tmp_path / "model"))
+    for component in COMPONENTS:
+        shutil.copy(nano_onnx / component / "model.onnx", folder / component)
+    assert BackgroundGenerator.load(folder).backend == "openvino"
+    (folder / "unet" / "openvino_model.bin").write_bytes(b"")
+    with caplog.at_level(logging.WARNING, "cyclorama"):
+        assert BackgroundGenerator.load(folder).backend == "onnx"
+    assert "using ONNX Runtime" in caplog.text
+
+
 def test_cuda_without_the_package_says_which_one() -> None:
     with pytest.raises(BackendUnavailable, match="onnxruntime-gpu"):
         BackgroundGenerator.load("nano", device="cuda")
@@ -110,6 +123,8 @@ def test_a_crash_of_openvino_is_survived_and_remembered(
     with caplog.at_level(logging.WARNING, "cyclorama"):
         assert choose_backend(has_ir=True, has_onnx=True, backend="auto", device="cpu") == "onnx"
     assert "SIGFPE); using ONNX Runtime" in caplog.text
+    with pytest.raises(BackendUnavailable, match=r"SIGFPE.*use --backend onnx"):
+        BackgroundGenerator.load("nano", backend="openvino")
     with pytest.raises(BackendUnavailable, match=r"SIGFPE.*--format onnx"):
         choose_backend(has_ir=True, has_onnx=False, backend="auto", device="cpu")
 

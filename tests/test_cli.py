@@ -81,7 +81,6 @@ def test_mask_and_cutout() -> None:
         np.testing.assert_array_equal(np.asarray(cutout)[..., 3], alpha)
         np.testing.assert_array_equal(np.asarray(cutout)[..., :3], np.asarray(photo))
     run("generate", CUP, "-p", "a garden", *QUICK, "--mask", "coffee-mask.png", "-o", "out.png")
-    assert "must" in run("mask", CUP, "-o", "mask.jpg", code=2).stderr or Path("mask.jpg").exists() is False
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def test_mask_and_cutout() -> None:
         (["generate", CUP], 2, "Missing option '-p'"),
         (["generate", CUP, "-p", " "], 2, "the prompt is empty"),
         (["generate", CUP, "-p", "a", "-o", "out.gif"], 2, "must end in .png"),
-        (["generate", CUP, "-p", "a", "-o", "no/folder/out.png", *QUICK], 2, "cannot write no/folder/out.png"),
+        (["generate", CUP, "-p", "a", "-o", "no/folder/out.png"], 1, "there is no folder no/folder"),
         (["generate", CUP, "-p", "a", "--model", "nanoo"], 1, "there is no model 'nanoo'"),
         (["generate", CUP, "-p", "a", "--model", "tiny-sd"], 1, "cyclorama models pull tiny-sd"),
         (["generate", CUP, "-p", "a", "--device", "cuda"], 1, "onnxruntime-gpu"),

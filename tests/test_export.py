@@ -131,6 +131,8 @@ def test_an_interrupted_export_leaves_nothing_that_loads(tiny: Path, tmp_path: P
     assert len(left) == 1
     with pytest.raises(BadModel):
         ModelFolder(left[0])
+    export_checkpoint(tiny, tmp_path / "model", format="onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_sources_that_are_no_checkpoints(tmp_path: Path) -> None:

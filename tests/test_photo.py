@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from engine.errors import BadImage, InvalidOptions
+from engine.errors import BadImage, CannotWrite, InvalidOptions
 from engine.photo import load_mask, load_photo, save_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
@@ -204,7 +204,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", fail)
-    with pytest.raises(InvalidOptions, match="No space left"):
+    with pytest.raises(CannotWrite, match="No space left"):
         save_image(Image.fromarray(RGB), out)
     assert out.read_text() == "the picture of yesterday"
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -101,6 +101,9 @@ def choose_backend(has_ir: bool, has_onnx: bool, backend: Backend | Literal["aut
 
     Raises InvalidOptions and BackendUnavailable for what cannot be.
     """
+    from engine.backends.probe import why_openvino_fails
+    from engine.notes import note
+
     if device == "cuda":
         if backend == "openvino":
             raise InvalidOptions("the openvino backend runs on the CPU only; use --backend onnx for --device cuda")
@@ -111,6 +114,9 @@ def choose_backend(has_ir: bool, has_onnx: bool, backend: Backend | Literal["aut
             )
         return "onnx"
     if backend == "openvino":
+        reason = why_openvino_fails()
+        if reason is not None:
+            raise BackendUnavailable(f"OpenVINO does not run on this machine ({reason}); use --backend onnx")
         return "openvino"
     if backend == "onnx":
         if not has_onnx:
@@ -123,9 +129,6 @@ def choose_backend(has_ir: bool, has_onnx: bool, backend: Backend | Literal["aut
         raise InvalidOptions(f"backend must be auto, openvino or onnx, got {backend!r}")
     if not has_ir:
         return "onnx"
-
-    from engine.backends.probe import why_openvino_fails
-
     reason = why_openvino_fails()
     if reason is None:
         return "openvino"
@@ -134,7 +137,5 @@ def choose_backend(has_ir: bool, has_onnx: bool, backend: Backend | Literal["aut
             f"OpenVINO does not run on this machine ({reason}) and the model's folder has no ONNX to run instead; "
             "export it again with --format onnx"
         )
-    from engine.notes import note
-
     note(f"OpenVINO does not run on this machine ({reason}); using ONNX Runtime")
     return "onnx"

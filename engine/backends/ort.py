@@ -102,4 +102,5 @@ def _providers(device: Device) -> list[str]:
             "--device cuda needs the package onnxruntime-gpu, and this ONNX Runtime has no CUDA provider; "
             "run: pip uninstall onnxruntime && pip install 'cyclorama[cuda]'"
         )
+    ort.preload_dlls()  # CUDA and cuDNN may lie in pip packages, where the loader does not look
     return ["CUDAExecutionProvider", "CPUExecutionProvider"]
