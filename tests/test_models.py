@@ -75,7 +75,7 @@ def test_a_file_that_arrives_damaged_is_removed(hub: Hub) -> None:
         fetch_repository(REPOSITORY, None)
 
 
-def test_what_the_hub_does_not_have(hub: Hub) -> None:
+def test_what_the_hub_does_not_have(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(DownloadFailed, match="the hub has no nobody/nothing at revision v1"):
         fetch_repository("nobody/nothing", "v1")
     with pytest.raises(DownloadFailed, match="no hub id"):
@@ -83,7 +83,7 @@ def test_what_the_hub_does_not_have(hub: Hub) -> None:
     with pytest.raises(DownloadFailed, match=r"has no file lora\.safetensors"):
         fetch_file(REPOSITORY, "lora.safetensors", None)
     with pytest.raises(ExportFailed, match="there is no checkpoint /nowhere/at/all"):
-        export_checkpoint("/nowhere/at/all", "out")
+        export_checkpoint("/nowhere/at/all", tmp_path / "out")
 
 
 def test_no_hub_at_all(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
