@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 import click
 
@@ -40,6 +40,8 @@ def _clear_errors(command: Callable[P, T]) -> Callable[P, T]:
             raise click.UsageError(str(error)) from error
         except CycloramaError as error:
             raise click.ClickException(str(error)) from error
+        except (OSError, MemoryError) as error:  # what no module could say better
+            raise click.ClickException(f"{type(error).__name__}: {error}") from error
         except ModuleNotFoundError as error:
             package = (error.name or "").split(".")[0]
             if package not in _EXTRA_OF:
@@ -56,8 +58,13 @@ _EXTRA_OF = dict.fromkeys(("torch", "diffusers", "transformers", "optimum", "onn
 
 def _show_notes() -> None:
     class Notes(logging.Handler):
+        said: ClassVar[set[str]] = set()
+
         def emit(self, record: logging.LogRecord) -> None:
-            click.echo(f"note: {record.getMessage()}", err=True)
+            text = record.getMessage()
+            if text not in self.said:  # `--count 4` need not hear it four times
+                self.said.add(text)
+                click.echo(f"note: {text}", err=True)
 
     logger = logging.getLogger("cyclorama")
     logger.handlers = [Notes()]
@@ -65,12 +72,20 @@ def _show_notes() -> None:
 
 
 @contextmanager
-def _stages(total: int | None = None) -> Iterator[Callable[[str], None]]:
-    """A line on stderr that names the stage being worked on; nothing where stderr is no terminal."""
+def _stages(total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr that names the stage being worked on; nothing where stderr is no terminal."""
     from tqdm import tqdm
 
-    with tqdm(total=total, disable=None, file=sys.stderr, bar_format="{desc} [{elapsed}]") as bar:
-        yield bar.set_description_str
+    with tqdm(
+        total=total, disable=None, file=sys.stderr, bar_format="{desc} |{bar:20}| {n}/{total} [{elapsed}]"
+    ) as bar:
+
+        def begin(stage: str) -> None:
+            bar.update()
+            bar.set_description_str(stage)
+
+        begin("loading torch")
+        yield begin
 
 
 def _print_json(value: Any) -> None:
@@ -146,9 +161,9 @@ def generate(
     from engine.options import resolve_options
     from engine.photo import check_output
 
-    if output is not None:
-        check_output(output)
     names = _output_names(photo, output, count)
+    for name in names:
+        check_output(name)
     generator = BackgroundGenerator.load(model, backend=backend, device=device)
     # Before the photo is worked on: options that cannot be should be refused at once.
     first = resolve_options(generator.folder, prompt, preset, **options)
@@ -170,9 +185,17 @@ def generate(
 
 
 def _output_names(photo: Path, output: Path | None, count: int) -> list[Path]:
-    """OUT, or OUT-1 to OUT-N; left open, the first names beside nobody's file in the current folder."""
+    """OUT, or OUT-1 to OUT-N; left open, the first names that are free in the current folder."""
+    from engine.errors import InvalidOptions
+
+    if output is not None and count == 1:
+        return [output]
     if output is not None:
-        return [output] if count == 1 else [output.with_stem(f"{output.stem}-{n}") for n in range(1, count + 1)]
+        numbered = [output.with_stem(f"{output.stem}-{number}") for number in range(1, count + 1)]
+        for name in numbered:
+            if name.exists():
+                raise InvalidOptions(f"{name} exists already; remove it or name another file with -o")
+        return numbered
     names: list[Path] = []
     number = 1
     while len(names) < count:
@@ -211,8 +234,8 @@ def mask(photo: Path, output: Path | None, mask_model: str | None, cutout: bool)
         while output.exists():
             output = Path(f"{photo.stem}-{kind}-{number}.png")
             number += 1
-    if output.suffix.lower() not in (".png", ".webp"):
-        raise InvalidOptions(f"a mask is written as .png or .webp, which lose nothing; got {output.name!r}")
+    if output.suffix.lower() != ".png":
+        raise InvalidOptions(f"a mask is written as .png, which loses nothing; got {output.name!r}")
     check_output(output)
     loaded = load_photo(photo)
     alpha = subject_alpha(loaded, mask_model=mask_model)
@@ -255,8 +278,8 @@ def export(source: str, out_dir: Path, **options: Any) -> None:
       cyclorama export ./my-checkpoint ./my-model
       cyclorama export sd15-inpaint ./sd15-fast --lora lcm-lora-sd15 --tiny-vae taesd
     """
-    with _stages() as progress:
-        progress("loading torch")
+    stages = 2 + len(options["loras"]) + (options["tiny_vae"] is not None) + 2 * 4
+    with _stages(stages) as progress:
         from export import export_checkpoint
 
         folder = export_checkpoint(source, out_dir, progress=progress, **options)
@@ -307,12 +330,11 @@ def show(name: str, as_json: bool) -> None:
 
 @models.command()
 @click.argument("name")
-@click.option("--format", type=click.Choice(["openvino", "onnx"]), default="openvino", show_default=True)
+@click.option("--format", type=click.Choice(["openvino", "onnx"]), help="Default: openvino.")
 @_clear_errors
 def pull(name: str, format: Any) -> None:
     """Fetch a model, export it to the local store and check it."""
-    with _stages() as progress:
-        progress("loading torch")
+    with _stages(3 + 2 * 4) as progress:
         from export import pull as pull_model
 
         folder = pull_model(name, format=format, progress=progress)

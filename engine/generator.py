@@ -105,7 +105,7 @@ class BackgroundGenerator:
         seconds: dict[str, float] = {}
         with timed(seconds, "photo"):
             loaded = load_photo(photo)
-        frame = Frame.fit(loaded.size, size or self.folder.native_size, self.folder.size_multiple)
+        frame = Frame.fit(loaded.size, self.folder.native_size if size is None else size, self.folder.size_multiple)
         with timed(seconds, "mask"):
             alpha = subject_alpha(loaded, mask, mask_model)
         scene = Scene(loaded, alpha, frame, frame.place_photo(loaded.rgb), frame.place_mask(alpha), self._vae, seconds)

@@ -17,7 +17,7 @@ from engine.errors import BadModel
 from engine.samplers import NoiseSchedule
 
 COMPONENTS = ("text_encoder", "unet", "vae_encoder", "vae_decoder")
-Distillation = Literal["lcm", "tcd", "turbo"]
+Distillation = Literal["lcm", "tcd"]
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,6 @@ class ModelFolder:
             return "lcm"
         if scheduler == "TCDScheduler":
             return "tcd"
-        if scheduler == "EulerDiscreteScheduler" and self.timestep_spacing == "trailing":
-            return "turbo"
         return None
 
     @property

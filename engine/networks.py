@@ -39,7 +39,22 @@ class UNet:
     """Predicts the noise (or v) in latents."""
 
     def __init__(self, folder: ModelFolder, backend: Backend, device: Device) -> None:
-        self._session = open_session(folder.component("unet", backend), backend, device)
+        path = folder.component("unet", backend)
+        self._session = open_session(path, backend, device)
+        wanted = {"sample", "timestep", "encoder_hidden_states"}
+        if folder.time_cond_proj_dim is not None:
+            wanted.add("timestep_cond")
+        if self._session.inputs.keys() != wanted:
+            raise BadModel(
+                f"{path} takes {', '.join(self._session.inputs)}, but the pipeline has {', '.join(sorted(wanted))}; "
+                "only Stable Diffusion 1.x and 2.x shapes can be run"
+            )
+        channels = self._session.inputs["sample"].shape[1]
+        if channels not in (None, folder.unet_config["in_channels"]):
+            raise BadModel(
+                f"{path} takes {channels} channels, but the config beside it says {folder.unet_config['in_channels']}; "
+                "export the model again"
+            )
         self._timestep = self._session.inputs["timestep"]
         self._output = next(iter(self._session.outputs))
 

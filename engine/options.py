@@ -10,7 +10,7 @@ from typing import Literal
 from engine.errors import InvalidOptions
 from engine.model_folder import ModelFolder
 from engine.notes import note
-from engine.samplers import SAMPLERS
+from engine.samplers import SAMPLERS, make_sampler
 
 Preset = Literal["fast", "balanced", "quality"]
 PRESETS: tuple[Preset, ...] = ("fast", "balanced", "quality")
@@ -36,8 +36,12 @@ class GenerationOptions:
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise InvalidOptions("the prompt is empty; describe the background, for example 'a sandy beach at sunset'")
-        if not 1 <= self.num_inference_steps <= 1000:
-            raise InvalidOptions(f"num_inference_steps must be 1 to 1000, got {self.num_inference_steps}")
+        if any("\ud800" <= character <= "\udfff" for character in self.prompt + self.negative_prompt):
+            raise InvalidOptions("the prompt holds bytes that are no text; is the terminal set to UTF-8?")
+        if not isinstance(self.num_inference_steps, int) or not 1 <= self.num_inference_steps <= 1000:
+            raise InvalidOptions(
+                f"num_inference_steps must be a whole number from 1 to 1000, got {self.num_inference_steps}"
+            )
         if not 0 <= self.guidance_scale <= 50:
             raise InvalidOptions(f"guidance_scale must be 0 to 50, got {self.guidance_scale}")
         if not 0 < self.strength <= 1:
@@ -63,7 +67,7 @@ class _Recipe:
     sampler: str
     num_inference_steps: int
     guidance_scale: float
-    timestep_spacing: str = "leading"
+    timestep_spacing: str | None = None  # None: the checkpoint's own
 
 
 _RECIPES: dict[tuple[str | None, Preset], _Recipe] = {
@@ -75,9 +79,6 @@ _RECIPES: dict[tuple[str | None, Preset], _Recipe] = {
     ("tcd", "fast"): _Recipe("tcd", 4, 1.0),
     ("tcd", "balanced"): _Recipe("tcd", 6, 1.0),
     ("tcd", "quality"): _Recipe("tcd", 8, 1.0),
-    ("turbo", "fast"): _Recipe("euler", 1, 1.0, "trailing"),
-    ("turbo", "balanced"): _Recipe("euler", 2, 1.0, "trailing"),
-    ("turbo", "quality"): _Recipe("euler", 4, 1.0, "trailing"),
 }
 _GUIDANCE_OF_EMBEDDED = 8.0  # what LCM checkpoints with a guidance embedding were shown most
 
@@ -114,7 +115,7 @@ def resolve_options(
         if negative_prompt:
             raise InvalidOptions(f"{model.name} has guidance built in and takes no negative prompt; leave it out")
     recipe = dataclasses.replace(recipe, **own.get(preset, {}))
-    return GenerationOptions(
+    options = GenerationOptions(
         prompt=prompt,
         negative_prompt=negative_prompt,
         num_inference_steps=recipe.num_inference_steps if num_inference_steps is None else num_inference_steps,
@@ -122,5 +123,8 @@ def resolve_options(
         strength=strength,
         seed=secrets.randbits(32) if seed is None else seed,
         sampler=sampler or recipe.sampler,
-        timestep_spacing=timestep_spacing or recipe.timestep_spacing,
+        timestep_spacing=timestep_spacing or recipe.timestep_spacing or model.timestep_spacing,
     )
+    # Made once more for the picture; here it refuses what the sampler cannot do before any work is done.
+    make_sampler(options.sampler, model.noise_schedule, options.num_inference_steps, options.timestep_spacing)
+    return options

@@ -122,7 +122,7 @@ def _readable(name: str) -> Iterator[None]:
         raise BadImage(f"{name} has more than {limit} million pixels; make it smaller first") from None
     except MemoryError:
         raise BadImage(f"{name} does not fit into memory; make it smaller first") from None
-    except (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+    except Exception as error:  # there is no exception that some decoder does not raise over some file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadImage(f"{name} cannot be read, it seems damaged ({reason}); save it again as JPEG or PNG") from error
 
@@ -207,8 +207,13 @@ def image_format(path: Path) -> str:
 def check_output(path: Path) -> None:
     """Refuses a file that could not be written in the end, before any work is done for it."""
     image_format(path)
-    if not path.resolve().parent.is_dir():
+    folder = path.resolve().parent
+    if not folder.is_dir():
         raise CannotWrite(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        raise CannotWrite(
+            f"cannot write {path}: {'it is a folder' if path.is_dir() else 'not permitted'}; name another"
+        )
 
 
 def save_image(
@@ -257,8 +262,9 @@ def write_whole(path: Path, write: Any) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise CannotWrite(f"cannot write {path}: {error.strerror or error}; name another file with -o") from error
+    except (OSError, ValueError) as error:  # ValueError: what the format cannot hold
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CannotWrite(f"cannot write {path}: {reason}; name another file with -o") from error
 
 
 def _umask() -> int:

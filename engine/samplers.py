@@ -96,6 +96,8 @@ class NoiseSchedule:
         """
         n, extra = self.num_train_timesteps, int(last_is_dropped)
         count = num_inference_steps + extra
+        if count > n:
+            raise InvalidOptions(f"the model knows {n} timesteps, too few for {num_inference_steps} steps; use fewer")
         if spacing == "linspace":
             timesteps: npt.NDArray[Any] = np.linspace(0, n - 1, count)[::-1][:num_inference_steps]
         elif spacing == "leading":
@@ -104,7 +106,8 @@ class NoiseSchedule:
             timesteps = np.round(np.arange(n, 0, -n / num_inference_steps)) - 1
         else:
             raise InvalidOptions(f"timestep_spacing must be leading, trailing or linspace, got {spacing!r}")
-        return timesteps.astype(np.float32)
+        clipped: Array = np.minimum(timesteps, n - 1).astype(np.float32)
+        return clipped
 
     def karras_sigmas(self, sigma_max: float, sigma_min: float, num_inference_steps: int) -> npt.NDArray[np.float64]:
         """Falling noise levels of Karras et al. (2022), eq. 5, rho = 7."""
@@ -283,15 +286,10 @@ def _distilled_timesteps(schedule: NoiseSchedule, num_inference_steps: int) -> A
 class Euler:
     """Karras et al. (2022), algorithm 2 without churn; latents are kept as x_0 + sigma * eps."""
 
-    def __init__(
-        self, schedule: NoiseSchedule, num_inference_steps: int, timestep_spacing: str, use_karras_sigmas: bool = False
-    ) -> None:
+    def __init__(self, schedule: NoiseSchedule, num_inference_steps: int, timestep_spacing: str) -> None:
         self.schedule = schedule
         timesteps = schedule.spaced_timesteps(num_inference_steps, timestep_spacing)
         sigmas = np.interp(timesteps, np.arange(len(schedule.sigmas)), schedule.sigmas)
-        if use_karras_sigmas:
-            sigmas = schedule.karras_sigmas(sigmas[0], sigmas[-1], num_inference_steps)
-            timesteps = schedule.timestep_of(sigmas).astype(np.float32)
         self.timesteps = timesteps
         self._sigmas = np.append(sigmas, 0.0).astype(np.float32)
         largest = float(self._sigmas[0])

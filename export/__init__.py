@@ -5,7 +5,7 @@ export_checkpoint("path/to/checkpoint", "my-model", format="openvino", precision
 """
 
 from export.errors import ExportFailed
-from export.exporter import FORMATS, PRECISIONS, export_checkpoint
+from export.exporter import export_checkpoint
 from export.pull import pull
 
-__all__ = ["FORMATS", "PRECISIONS", "ExportFailed", "export_checkpoint", "pull"]
+__all__ = ["ExportFailed", "export_checkpoint", "pull"]

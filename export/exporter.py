@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import psutil
 
-from engine.errors import InvalidOptions
+from engine.errors import CannotWrite, InvalidOptions
 from export import verification
 from export.lora import fuse_lora
 from export.source import load_pipeline, load_tiny_vae, use_distilled_scheduler
@@ -49,33 +50,35 @@ def export_checkpoint(
     presets that fit.  progress: told each stage as it begins.
 
     Every network is held against PyTorch; what fails, or is interrupted, leaves no folder behind.
-    Raises ExportFailed, DownloadFailed, InvalidOptions.
+    Raises ExportFailed, DownloadFailed, InvalidOptions, CannotWrite.
     """
-    out = Path(out_dir)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InvalidOptions(f"{out} exists already; name another folder or remove it first")
-    progress("loading the checkpoint")
-    pipeline, commit = load_pipeline(source, revision)
-    presets = CATALOGUE[name].manifest_facts if name in CATALOGUE else {}
-    for lora, scale in loras:
-        progress(f"fusing {lora}")
-        fuse_lora(pipeline, lora, scale)
-        if lora in CATALOGUE:
-            distilled = distilled or CATALOGUE[lora].distilled
-            presets |= CATALOGUE[lora].manifest_facts
-    if distilled:
-        use_distilled_scheduler(pipeline, distilled)
-    if tiny_vae is not None:
-        progress("loading the tiny VAE")
-        pipeline.register_modules(vae=load_tiny_vae(tiny_vae))
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(out)
-    partial = out.parent / f".{out.name}.partial-{os.getpid()}"
-    try:
+    if format not in FORMATS or precision not in PRECISIONS:
+        raise InvalidOptions(
+            f"format must be one of {', '.join(FORMATS)} and precision one of {', '.join(PRECISIONS)}, "
+            f"got {format!r} and {precision!r}"
+        )
+    out = Path(out_dir).resolve()
+    if out == Path.cwd() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise InvalidOptions(f"{out_dir} exists already; name another folder or remove it first")
+    with _partial_folder(out) as partial:
+        progress("loading the checkpoint")
+        pipeline, commit = load_pipeline(source, revision)
+        entry = CATALOGUE.get(name or str(source))
+        presets = entry.manifest_facts if entry else {}
+        for lora, scale in loras:
+            progress(f"fusing {lora}")
+            fuse_lora(pipeline, lora, scale)
+            if lora in CATALOGUE:
+                distilled = distilled or CATALOGUE[lora].distilled
+                presets |= CATALOGUE[lora].manifest_facts
+        if distilled:
+            use_distilled_scheduler(pipeline, distilled)
+        if tiny_vae is not None:
+            progress("loading the tiny VAE")
+            pipeline.register_modules(vae=load_tiny_vae(tiny_vae))
         errors = _write(pipeline, partial, format, precision, progress)
         manifest = {
-            "name": name or out.resolve().name,
+            "name": name or out.name,
             "source": str(source) if not Path(source).exists() else Path(source).resolve().name,
             "revision": commit,
             "loras": [{"source": Path(lora).name, "scale": scale} for lora, scale in loras],
@@ -91,16 +94,24 @@ def export_checkpoint(
         if out.exists():
             out.rmdir()  # empty, as checked above
         partial.replace(out)
+    return Path(out_dir)
+
+
+@contextmanager
+def _partial_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` to write into, made before and gone after whatever happens."""
+    partial = out.parent / f".{out.name}.partial-{os.getpid()}"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in out.parent.glob(f".{out.name}.partial-*"):  # of exports that were killed
+            if not psutil.pid_exists(int(leftover.name.rpartition("-")[2])):
+                shutil.rmtree(leftover, ignore_errors=True)
+        partial.mkdir()
+        yield partial
+    except OSError as error:
+        raise CannotWrite(f"cannot write {out}: {error.strerror or error}; name another folder") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return out
-
-
-def _remove_leftovers(out: Path) -> None:
-    """What exports to the same folder left when they were killed."""
-    for partial in out.parent.glob(f".{out.name}.partial-*"):
-        if not psutil.pid_exists(int(partial.name.rpartition("-")[2])):
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(pipeline: Any, folder: Path, format: Format, precision: Precision, progress: Progress) -> dict[str, float]:

@@ -6,6 +6,7 @@ alpha unless its keys are kohya's, while every layer of LCM-LoRA or Hyper-SD may
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,13 +17,16 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from engine.errors import InvalidOptions
 from export.errors import ExportFailed
 from models.catalogue import CATALOGUE
 from models.hub import fetch_file
 
 # kohya writes `lora_unet_a_b.lora_down.weight`, peft `unet.a.b.lora_A.weight`, older diffusers
 # `unet.a.b.lora.down.weight` and `unet.a.processor.to_q_lora.down.weight`.
-_KEY = re.compile(r"^(?P<layer>.+?)[._](?:lora[._](?P<role>down|up|A|B)\.weight|(?P<alpha>alpha))$")
+_KEY = re.compile(
+    r"^(?P<layer>.+?)[._](?:lora(?:_linear_layer)?[._](?P<role>down|up|A|B)(?:\.default)?\.weight|(?P<alpha>alpha))$"
+)
 _PREFIXES = {"lora_unet_": "unet", "unet_": "unet", "lora_te_": "text_encoder", "text_encoder_": "text_encoder"}
 
 
@@ -51,6 +55,8 @@ def fuse_lora(pipeline: Any, source: str, scale: float = 1.0) -> None:
     or a LoRA's name in the catalogue. Raises ExportFailed when the file cannot be read or does not
     fit the model; then no weight was changed.
     """
+    if not math.isfinite(scale):
+        raise InvalidOptions(f"the scale of the LoRA {source} must be a number, got {scale}")
     changes = []
     modules = {
         f"{part}_{name.replace('.', '_')}": module

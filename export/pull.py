@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,20 +11,23 @@ from engine.errors import InvalidOptions
 from export.exporter import export_checkpoint
 from export.trace import Format, Precision
 from models.catalogue import find_entry
-from models.store import is_present, stored, verify
+from models.errors import BadModel
+from models.store import MANIFEST, stored, verify
 
 
 def pull(
     name: str,
     *,
-    format: Format = "openvino",
+    format: Format | None = None,
     precision: Precision = "fp16",
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Path:
     """Makes a model of the catalogue ready to run in the local store and returns its folder.
 
-    What was fetched before is not fetched again, and an interrupted download goes on where it stopped.
-    Raises InvalidOptions, DownloadFailed, ExportFailed, BadModel.
+    format: left open, what is there already will do, and `openvino` where there is nothing. A model
+    that is damaged, or there in another format, is exported again; what was fetched before is not
+    fetched again, and an interrupted download goes on where it stopped.
+    Raises InvalidOptions, DownloadFailed, ExportFailed.
     """
     entry = find_entry(name)
     if entry.is_part:
@@ -31,15 +36,19 @@ def pull(
             f"{name}`; it is not pulled by itself"
         )
     folder = stored(name)
-    if not is_present(entry):
-        export_checkpoint(
-            name,
-            folder,
-            format=format,
-            precision=precision,
-            name=name,
-            progress=progress,
-        )
     progress("verifying the files")
-    verify(folder)
-    return folder
+    if entry.embedded or _is_whole(folder, format):
+        return folder
+    fresh = folder.with_name(f"{name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    export_checkpoint(name, fresh, format=format or "openvino", precision=precision, name=name, progress=progress)
+    shutil.rmtree(folder, ignore_errors=True)
+    return fresh.rename(folder)
+
+
+def _is_whole(folder: Path, format: Format | None) -> bool:
+    try:
+        verify(folder)
+        return format in (None, json.loads((folder / MANIFEST).read_text())["format"])
+    except (BadModel, KeyError):
+        return False

@@ -13,7 +13,6 @@ from export.errors import ExportFailed
 from models.catalogue import CATALOGUE
 from models.hub import fetch_repository
 
-_READING = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, EnvironmentError)
 _DISTILLED = {"lcm": LCMScheduler, "tcd": TCDScheduler}
 
 
@@ -43,7 +42,7 @@ def load_tiny_vae(source: str | Path) -> Any:
         if kind != "AutoencoderTiny":
             raise ValueError(f"it is of the class {kind}")
         return AutoencoderTiny.from_pretrained(path, torch_dtype=torch.float32, local_files_only=True).eval()
-    except _READING as error:
+    except Exception as error:
         raise ExportFailed(f"{source} is no tiny VAE (AutoencoderTiny) that can be read: {_line(error)}") from error
 
 
@@ -80,7 +79,7 @@ def _from_folder(folder: Path) -> Any:
             image_encoder=None,
             requires_safety_checker=False,
         )
-    except _READING as error:
+    except Exception as error:  # diffusers, transformers and safetensors have no common base
         raise ExportFailed(f"{folder} cannot be read as a Stable Diffusion checkpoint: {_line(error)}") from error
     return _ready(pipeline)
 
@@ -101,12 +100,10 @@ def _from_single_file(path: Path) -> Any:
                     "(it has no model.diffusion_model.*); is it a LoRA? Then fuse it with --lora"
                 )
             channels = file.get_slice("model.diffusion_model.input_blocks.0.0.weight").get_shape()[1]
-            width = next(
-                file.get_slice(key).get_shape()[1] for key in sorted(keys) if key.endswith("attn2.to_k.weight")
-            )
+            widths = {file.get_slice(key).get_shape()[1] for key in keys if key.endswith("attn2.to_k.weight")}
     except (OSError, SafetensorError) as error:
         raise ExportFailed(f"{path} is no .safetensors file that can be read: {_line(error)}") from error
-    config, _ = fetch_repository(_config_repository(channels, width), None, weights=False)
+    config, _ = fetch_repository(_config_repository(path, channels, widths), None, weights=False)
     try:
         pipeline = StableDiffusionInpaintPipeline.from_single_file(
             str(path),
@@ -117,15 +114,24 @@ def _from_single_file(path: Path) -> Any:
             feature_extractor=None,
             image_encoder=None,
         )
-    except _READING as error:
-        raise ExportFailed(f"{path} cannot be read as a Stable Diffusion checkpoint: {_line(error)}") from error
+    except Exception as error:
+        raise ExportFailed(
+            f"{path} cannot be read as a Stable Diffusion checkpoint, VAE and text encoder included: {_line(error)}"
+        ) from error
     return _ready(pipeline)
 
 
-def _config_repository(channels: int, cross_attention_dim: int) -> str:
-    """SD2's text encoder is 1024 wide, SD1's 768; inpainting UNets take 9 channels."""
-    if cross_attention_dim == 1024:
-        return "stabilityai/stable-diffusion-2-inpainting" if channels == 9 else "stabilityai/stable-diffusion-2-1"
+def _config_repository(path: Path, channels: int, widths: set[int]) -> str:
+    """Where configs and tokenizer of such weights are: SD1's text encoder is 768 wide, SD2's 1024."""
+    if widths == {1024} and channels == 9:
+        return "sd2-community/stable-diffusion-2-inpainting"
+    if widths == {1024}:
+        raise ExportFailed(
+            f"{path} has Stable Diffusion 2's shape, and such a file does not tell whether it predicts noise or v; "
+            "save it as a diffusers folder first"
+        )
+    if widths == {2048} or len(widths) != 1:
+        raise ExportFailed(f"{path} is of another family (text {sorted(widths)} wide); only SD 1.x and 2.x can be run")
     if channels == 9:
         return "stable-diffusion-v1-5/stable-diffusion-inpainting"
     return "stable-diffusion-v1-5/stable-diffusion-v1-5"
@@ -137,6 +143,8 @@ def _ready(pipeline: Any) -> Any:
     channels = pipeline.unet.config.in_channels
     if channels not in (4, 9):
         raise ExportFailed(f"its UNet takes {channels} channels; only inpainting (9) and text-to-image (4) can be run")
+    if pipeline.unet.config.addition_embed_type is not None:
+        raise ExportFailed("its UNet wants more than a prompt, as SDXL's does; only SD 1.x and 2.x can be run")
     return pipeline
 
 

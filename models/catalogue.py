@@ -55,7 +55,26 @@ class ModelEntry:
 
 _OPENRAIL = "CreativeML OpenRAIL-M: commercial use allowed, with use restrictions to pass on"
 
-_ONE_STEP = {"sampler": "euler", "num_inference_steps": 1, "guidance_scale": 1.0, "timestep_spacing": "trailing"}
+_PRESETS = ("fast", "balanced", "quality")
+
+
+def _turbo(num_inference_steps: int) -> dict[str, Any]:
+    """Adversarially distilled models: Euler from the very last timestep, without guidance."""
+    return {
+        "sampler": "euler",
+        "num_inference_steps": num_inference_steps,
+        "guidance_scale": 1.0,
+        "timestep_spacing": "trailing",
+    }
+
+
+# What Hyper-SD's model card asks for.
+_EIGHT_GUIDED_STEPS = {
+    "sampler": "ddim",
+    "num_inference_steps": 8,
+    "guidance_scale": 5.0,
+    "timestep_spacing": "trailing",
+}
 
 CATALOGUE: dict[str, ModelEntry] = {
     entry.name: entry
@@ -98,6 +117,7 @@ CATALOGUE: dict[str, ModelEntry] = {
             "b261bac6fd2cf515557d5d0707481eafa0485ec2",
             2_580_000_000,
             "fast",
+            defaults={"presets": {"fast": _turbo(1), "balanced": _turbo(2), "quality": _turbo(4)}},
         ),
         ModelEntry(
             "sdxs",
@@ -108,7 +128,7 @@ CATALOGUE: dict[str, ModelEntry] = {
             "76f720262bb051da75666b22c902a78c8e16c763",
             None,
             "fast",
-            defaults={"presets": dict.fromkeys(("fast", "balanced", "quality"), _ONE_STEP)},
+            defaults={"presets": dict.fromkeys(_PRESETS, _turbo(1))},
         ),
         ModelEntry(
             "tiny-sd",
@@ -142,16 +162,7 @@ CATALOGUE: dict[str, ModelEntry] = {
             269_127_064,
             "balanced",
             file="Hyper-SD15-8steps-CFG-lora.safetensors",
-            defaults={
-                "presets": {
-                    "balanced": {
-                        "sampler": "ddim",
-                        "num_inference_steps": 8,
-                        "guidance_scale": 5.0,
-                        "timestep_spacing": "trailing",
-                    }
-                },
-            },
+            defaults={"presets": dict.fromkeys(_PRESETS, _EIGHT_GUIDED_STEPS)},
         ),
         ModelEntry(
             "taesd",

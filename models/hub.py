@@ -118,7 +118,7 @@ def _fetching(repository: str, revision: str | None) -> Iterator[None]:
         raise DownloadFailed(f"the hub has no {repository}{at}; check the id and the revision") from error
     except hub_errors.HFValidationError as error:
         raise DownloadFailed(f"{repository!r} is no hub id; it must look like owner/name") from error
-    except (OSError, RuntimeError, ValueError) as error:  # requests', httpx's and the hub's own come from these
+    except Exception as error:  # requests, httpx and the hub have no common base
         reason = str(error).strip().splitlines()
         raise DownloadFailed(
             f"fetching {repository}{at} failed ({reason[0] if reason else type(error).__name__}); "

@@ -119,10 +119,11 @@ def test_a_crash_of_openvino_is_survived_and_remembered(
     assert reason == "its first compile died of SIGFPE"
     assert reason in json.loads((home() / "openvino-probe.json").read_text()).values()
     # Asked again, nothing is run: this command would succeed.
-    assert probe.why_openvino_fails([sys.executable, "-c", ""]) == reason
+    again = probe.why_openvino_fails([sys.executable, "-c", ""])
+    assert again == f"{reason}, says {home() / 'openvino-probe.json'}"
     with caplog.at_level(logging.WARNING, "cyclorama"):
         assert choose_backend(has_ir=True, has_onnx=True, backend="auto", device="cpu") == "onnx"
-    assert "SIGFPE); using ONNX Runtime" in caplog.text
+    assert "openvino-probe.json); using ONNX Runtime" in caplog.text
     with pytest.raises(BackendUnavailable, match=r"SIGFPE.*use --backend onnx"):
         BackgroundGenerator.load("nano", backend="openvino")
     with pytest.raises(BackendUnavailable, match=r"SIGFPE.*--format onnx"):
@@ -131,7 +132,18 @@ def test_a_crash_of_openvino_is_survived_and_remembered(
 
 def test_a_failing_probe_tells_its_last_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CYCLORAMA_HOME", str(tmp_path))
-    assert probe.why_openvino_fails([sys.executable, "-c", "raise SystemExit('no AVX')"]) == "no AVX"
+    assert probe.why_openvino_fails([sys.executable, "-c", "raise SystemExit('no memory')"]) == "no memory"
+    # That may pass; it is not remembered. Nor is a damaged record an obstacle.
+    home().mkdir(exist_ok=True)
+    (home() / "openvino-probe.json").write_text("[]")
+    assert probe.why_openvino_fails([sys.executable, "-c", ""]) is None
+
+
+def test_the_probe_is_not_misled_by_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CYCLORAMA_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models.py").write_text("raise SystemExit('not this one')")
+    assert probe.why_openvino_fails() is None
 
 
 def test_the_probe_itself_works_here_and_needs_no_writable_home(monkeypatch: pytest.MonkeyPatch) -> None:

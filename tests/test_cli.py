@@ -59,6 +59,13 @@ def test_count_makes_pictures_with_seeds_in_a_row() -> None:
     assert [image["seed"] for image in report["images"]] == [1, 2, 3]
     assert report["images"][0]["seconds"]["denoise"] > 0
     assert all(Path(image["file"]).is_file() for image in report["images"])
+    again = run("generate", CUP, "-p", "a garden", *QUICK, "--count", "2", "-o", "out.jpg", code=2)
+    assert "out-1.jpg exists already" in again.stderr
+
+
+def test_a_note_is_said_once() -> None:
+    result = run("generate", CUP, "-p", "a garden", *QUICK, "--count", "2", "--preset", "fast")
+    assert result.stderr.count("not distilled") == 1
 
 
 def test_same_seed_same_file() -> None:
@@ -91,12 +98,12 @@ def test_mask_and_cutout() -> None:
         (["generate", CUP, "-p", "a", "--model", "nanoo"], 1, "there is no model 'nanoo'"),
         (["generate", CUP, "-p", "a", "--model", "tiny-sd"], 1, "cyclorama models pull tiny-sd"),
         (["generate", CUP, "-p", "a", "--device", "cuda"], 1, "onnxruntime-gpu"),
-        (["generate", CUP, "-p", "a", "--steps", "0"], 2, "num_inference_steps must be 1 to 1000"),
+        (["generate", CUP, "-p", "a", "--steps", "0"], 2, "num_inference_steps must be a whole number"),
         (["generate", CUP, "-p", "a", "--negative-prompt", "b", "--guidance-scale", "1"], 2, "does nothing"),
         (["generate", CUP, "-p", "a", "--mask", str(DATA / "cat-mask.png")], 1, "the mask is 451x300"),
         (["generate", CUP, "-p", "a", "--mask-model", "nope"], 2, "unknown mask model 'nope'"),
         (["mask", "grey.png"], 1, "no subject found"),
-        (["mask", CUP, "-o", "mask.jpg"], 2, "lose nothing"),
+        (["mask", CUP, "-o", "mask.jpg"], 2, "loses nothing"),
         (["export", "nowhere", "out"], 1, "there is no checkpoint nowhere"),
         (["models", "show", "nope"], 1, "there is no model 'nope'"),
         (["models", "pull", "taesd"], 2, "is a part"),

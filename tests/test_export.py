@@ -21,7 +21,7 @@ from diffusers import AutoencoderTiny, StableDiffusionInpaintPipeline
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from engine import BackgroundGenerator, BadModel, InvalidOptions
+from engine import BackgroundGenerator, BadModel, CannotWrite, InvalidOptions
 from engine.model_folder import ModelFolder
 from engine.options import resolve_options
 from export import ExportFailed, export_checkpoint, verification
@@ -103,8 +103,52 @@ def test_a_disagreement_with_pytorch_leaves_no_folder(
     with pytest.raises(ExportFailed, match=r"is off by .* of its range against PyTorch"):
         export_checkpoint(tiny, tmp_path / "model", format="onnx", precision="fp32")
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ExportFailed):
-        verification.check("unet", float("nan"), "fp16")
+
+
+def test_weights_that_are_not_finite_are_refused(tiny: Path, tmp_path: Path) -> None:
+    pipeline, _ = load_pipeline(tiny)
+    pipeline.unet.conv_out.bias[0] = float("nan")
+    pipeline.save_pretrained(tmp_path / "checkpoint")
+    with pytest.raises(ExportFailed, match="the unet gives values that are not finite"):
+        export_checkpoint(tmp_path / "checkpoint", tmp_path / "model", format="onnx")
+    with pytest.raises(InvalidOptions, match="scale of the LoRA"):
+        fuse_lora(pipeline, "lora.safetensors", float("nan"))
+
+
+def test_folders_that_cannot_be_written(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotWrite, match=r"cannot write .*/file/model"):
+        export_checkpoint(tiny, tmp_path / "file" / "model", format="onnx")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidOptions, match="exists already"):
+        export_checkpoint(tiny, ".", format="onnx")
+    with pytest.raises(InvalidOptions, match="precision one of fp32, fp16"):
+        export_checkpoint(tiny, tmp_path / "model", precision="int4")  # type: ignore[arg-type]
+
+
+def test_sdxl_is_refused(tiny: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny, tmp_path / "xl"))
+    config = json.loads((folder / "unet" / "config.json").read_text())
+    config |= {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 4,
+        "projection_class_embeddings_input_dim": 24,
+    }
+    (folder / "unet" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ExportFailed, match=r"SDXL|cannot be read"):
+        load_pipeline(folder)
+
+
+def test_a_network_unlike_its_config_is_a_bad_model(tiny: Path, tmp_path: Path) -> None:
+    model = export_checkpoint(tiny, tmp_path / "model", format="onnx")
+    config = json.loads((model / "unet" / "config.json").read_text())
+    for key, value, says in (("in_channels", 4, "takes 9 channels"), ("time_cond_proj_dim", 8, "timestep_cond")):
+        (model / "unet" / "config.json").write_text(json.dumps({**config, key: value}))
+        with pytest.raises(BadModel, match=says):
+            BackgroundGenerator.load(model)
+    shutil.copy(model / "vae_encoder" / "model.onnx", model / "unet" / "model.onnx")
+    with pytest.raises(BadModel, match="only Stable Diffusion"):
+        BackgroundGenerator.load(model)
 
 
 def test_an_interrupted_export_leaves_nothing_that_loads(tiny: Path, tmp_path: Path) -> None:
@@ -260,7 +304,7 @@ def test_lora_of_the_text_encoder_and_of_attention_processors(tiny: Path, tmp_pa
     out = pipeline.unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1.to_out[0]
     width, inner = layer.weight.shape[0], out.weight.shape[0]
     pairs = {
-        "lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_{}.weight": (layer, width),
+        "text_encoder.text_model.encoder.layers.0.self_attn.q_proj.lora_linear_layer.{}.weight": (layer, width),
         "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora.{}.weight": (out, inner),
     }
     before = [module.weight.clone() for module, _ in pairs.values()]

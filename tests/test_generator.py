@@ -117,7 +117,9 @@ def test_caller_may_bring_the_noise(nano: BackgroundGenerator, scene: Scene) -> 
     ("options", "message"),
     [
         ({"prompt": "  "}, "the prompt is empty"),
-        ({"num_inference_steps": 0}, "num_inference_steps must be 1 to 1000, got 0"),
+        ({"prompt": "caf\udce9"}, "bytes that are no text"),
+        ({"num_inference_steps": 0}, "num_inference_steps must be a whole number from 1 to 1000, got 0"),
+        ({"num_inference_steps": 2.5}, "a whole number from 1 to 1000, got 2.5"),
         ({"guidance_scale": -1.0}, "guidance_scale must be 0 to 50"),
         ({"guidance_scale": float("nan")}, "guidance_scale must be 0 to 50"),
         ({"strength": 0.0}, "strength must be above 0"),
@@ -135,10 +137,16 @@ def test_impossible_options(options: dict[str, object], message: str) -> None:
 def test_impossible_options_are_refused_before_the_first_step(nano: BackgroundGenerator, scene: Scene) -> None:
     with pytest.raises(InvalidOptions, match="preset must be one of fast, balanced, quality, got 'best'"):
         nano.steps(scene, "a beach", "best")  # type: ignore[arg-type]
+    with pytest.raises(InvalidOptions, match="at most 50 steps, got 60"):
+        nano.steps(scene, "a beach", sampler="lcm", num_inference_steps=60)
+    with pytest.raises(InvalidOptions, match="timestep_spacing must be"):
+        nano.steps(scene, "a beach", sampler="ddim", timestep_spacing="dense")
+    with pytest.raises(InvalidOptions, match="too few for 1000 steps"):
+        nano.steps(scene, "a beach", sampler="dpmpp_2m", num_inference_steps=1000)
     with pytest.raises(InvalidOptions, match="both a mask and a mask model"):
         nano.prepare(PHOTOS / "cat.jpg", mask=DATA / "cat-mask.png", mask_model="u2netp")
     with pytest.raises(InvalidOptions, match="size must be 32"):
-        nano.prepare(PHOTOS / "cat.jpg", size=8)
+        nano.prepare(PHOTOS / "cat.jpg", size=0)
     with pytest.raises(BadImage, match="the mask is 451x300 but the photo is 512x512"):
         nano.prepare(PHOTOS / "astronaut.jpg", mask=DATA / "cat-mask.png")
 
@@ -155,6 +163,10 @@ def test_presets(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     assert (options.sampler, options.num_inference_steps, options.guidance_scale) == ("lcm", 4, 8.0)
     with pytest.raises(InvalidOptions, match="takes no negative prompt"):
         resolve_options(ModelFolder(lcm), "a", negative_prompt="b")
+
+
+def test_the_checkpoint_s_own_spacing_is_kept_where_the_preset_has_none(nano: BackgroundGenerator) -> None:
+    assert resolve_options(nano.folder, "a", sampler="ddim").timestep_spacing == "trailing"
 
 
 def test_any_shape_of_photo_works_with_a_mask(nano: BackgroundGenerator) -> None:

@@ -156,7 +156,15 @@ def test_pull_end_to_end_by_the_command(tmp_path: Path) -> None:
         assert pulled.returncode == 0, pulled.stderr
         assert Path(pulled.stdout.strip()) == tmp_path / "home" / "models" / "sd15-inpaint"
         served = len(hub.served)
-        assert cyclorama("models", "pull", "sd15-inpaint").returncode == 0
+        again = cyclorama("models", "pull", "sd15-inpaint")
+        assert again.returncode == 0
+        unet = Path(pulled.stdout.strip()) / "unet" / "model.onnx"
+        before = unet.stat().st_mtime_ns
+        # Damaged, it is exported again from what was fetched.
+        unet.write_bytes(b"damaged")
+        repaired = cyclorama("models", "pull", "sd15-inpaint", "--format", "onnx")
+        assert repaired.returncode == 0, repaired.stderr
+        assert unet.stat().st_mtime_ns > before
         assert len(hub.served) == served
         run = cyclorama("generate", photo, "-p", "a beach", "--model", "sd15-inpaint", "--steps", "2", "-o", str(out))
         assert run.returncode == 0, run.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from engine.errors import BadImage, CannotWrite, InvalidOptions
-from engine.photo import load_mask, load_photo, save_image
+from engine.photo import check_output, load_mask, load_photo, save_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 
@@ -154,6 +155,16 @@ def test_bad_files_fail_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(BadImage) as error:
             load_photo(tmp_path / name)
         assert name in one_line(error)
+    for ending in ("avif", "heic", "webp", "png"):
+        whole = written(tmp_path / f"flip.{ending}", Image.fromarray(np.tile(RGB, (8, 8, 1)))).read_bytes()
+        rng = np.random.default_rng(0)
+        for _ in range(60):
+            damaged = bytearray(whole)
+            for position in rng.integers(0, len(whole), 8):
+                damaged[position] ^= int(rng.integers(1, 256))
+            (tmp_path / f"flip.{ending}").write_bytes(damaged)
+            with contextlib.suppress(BadImage):
+                load_photo(tmp_path / f"flip.{ending}")
     with pytest.raises(BadImage, match="is a folder"):
         load_photo(tmp_path)
     with pytest.raises(BadImage, match="float"):
@@ -208,6 +219,13 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Monk
         save_image(Image.fromarray(RGB), out)
     assert out.read_text() == "the picture of yesterday"
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    monkeypatch.undo()
+    wide = Image.new("RGB", (16400, 1))
+    with pytest.raises(CannotWrite, match=r"cannot write .*wide\.webp"):
+        save_image(wide, tmp_path / "wide.webp")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(CannotWrite, match="it is a folder"):
+        check_output(tmp_path / "folder.png")
     with pytest.raises(InvalidOptions, match=r"must end in \.png"):
         save_image(Image.fromarray(RGB), tmp_path / "a.tiff")
 

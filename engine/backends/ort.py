@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,17 +54,24 @@ class OnnxSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what fails is raised, and need not be logged as well
         # Sharing one pool's spinning threads with NumPy and Pillow on few cores costs more than waking them.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=_providers(device))
+            # ONNX Runtime prints what it has to say about CUDA to stdout, where data goes.
+            with contextlib.redirect_stdout(sys.stderr):
+                self._session = ort.InferenceSession(
+                    str(path), options, providers=_providers(device), enable_fallback=0
+                )
         except BackendUnavailable:
             raise
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
+            if device == "cuda" and "CUDA" in str(error):
+                raise BackendUnavailable(_CUDA_BROKEN) from error
             raise BadModel(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
         if device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
             raise BackendUnavailable(_CUDA_BROKEN)
+        self._path = path
         self._device = device
         self.inputs = {arg.name: _spec(arg) for arg in self._session.get_inputs()}
         self.outputs = {arg.name: _spec(arg) for arg in self._session.get_outputs()}
@@ -70,16 +79,23 @@ class OnnxSession:
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Session.run`; what is returned stays on the device."""
         binding = self._session.io_binding()
+        bound = []  # the binding itself does not keep its inputs alive in every version
         for name, value in feeds.items():
             dtype = self.inputs[name].dtype
             if isinstance(value, DeviceTensor) and _DTYPES[value.value.data_type()] == dtype:
-                binding.bind_ortvalue_input(name, value.value)
+                tensor = value.value
             else:
                 array = np.asarray(value, dtype, order="C")  # ascontiguousarray would make scalars 1-d
-                binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, self._device, 0))
+                tensor = ort.OrtValue.ortvalue_from_numpy(array, self._device, 0)
+                bound.append(array)
+            binding.bind_ortvalue_input(name, tensor)
+            bound.append(tensor)
         for name in self.outputs:
             binding.bind_output(name, self._device, 0)
-        self._session.run_with_iobinding(binding)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:
+            raise BadModel(f"ONNX Runtime cannot run {self._path}: {str(error).splitlines()[0]}") from error
         return {name: DeviceTensor(value) for name, value in zip(self.outputs, binding.get_outputs(), strict=True)}
 
 
@@ -100,7 +116,8 @@ def _providers(device: Device) -> list[str]:
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         raise BackendUnavailable(
             "--device cuda needs the package onnxruntime-gpu, and this ONNX Runtime has no CUDA provider; "
-            "run: pip uninstall onnxruntime && pip install 'cyclorama[cuda]'"
+            "run: pip install 'cyclorama[cuda]' && pip uninstall -y onnxruntime && "
+            "pip install --force-reinstall --no-deps onnxruntime-gpu"
         )
     ort.preload_dlls()  # CUDA and cuDNN may lie in pip packages, where the loader does not look
     return ["CUDAExecutionProvider", "CPUExecutionProvider"]

@@ -41,7 +41,8 @@ class OpenVINOSession:
                 },
             )
         except RuntimeError as error:
-            raise BadModel(f"OpenVINO cannot load {path}: {_first_line(error)}") from error
+            raise BadModel(f"OpenVINO cannot load {path}: {_last_line(error)}") from error
+        self._path = path
         self._request = compiled.create_infer_request()
         # The model's own names: compiling gives some ports further ones.
         self.inputs = {port.get_any_name(): _spec(port) for port in model.inputs}
@@ -50,7 +51,10 @@ class OpenVINOSession:
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Session.run`; the returned arrays are copies, safe across runs."""
         arrays = {name: np.asarray(value, self.inputs[name].dtype) for name, value in feeds.items()}
-        results = self._request.infer(arrays, share_inputs=True)
+        try:
+            results = self._request.infer(arrays, share_inputs=True)
+        except RuntimeError as error:
+            raise BadModel(f"OpenVINO cannot run {self._path}: {_last_line(error)}") from error
         return {name: results[index].copy() for index, name in enumerate(self.outputs)}
 
 
@@ -59,6 +63,6 @@ def _spec(port: ov.Output) -> TensorSpec:
     return TensorSpec(shape, port.get_element_type().to_dtype())
 
 
-def _first_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return lines[-1] if lines else type(error).__name__  # OpenVINO tells its source's lines first, the reason last

@@ -21,6 +21,7 @@ from engine.machine import cpu_name
 from models.store import home
 
 _TIMEOUT = 300  # seconds; the probe takes about two
+_LASTING = ("SIGFPE", "SIGILL", "SIGSEGV")  # other failures may have been the moment's, and are asked about again
 
 
 def why_openvino_fails(command: list[str] | None = None) -> str | None:
@@ -34,13 +35,16 @@ def why_openvino_fails(command: list[str] | None = None) -> str | None:
         return "it is not installed"
     record = home() / "openvino-probe.json"
     try:
-        known: dict[str, str | None] = json.loads(record.read_text())
+        known = json.loads(record.read_text())
     except (OSError, ValueError):
         known = {}
-    if key not in known:
-        known[key] = _run(command or [sys.executable, "-m", "engine.backends.probe"])
-        _remember(record, known)
-    return known[key]
+    if isinstance(known, dict) and key in known:
+        return None if known[key] is None else f"{known[key]}, says {record}"
+    # -P: a models.py in the current folder must not be taken for ours.
+    reason = _run(command or [sys.executable, "-P", "-m", "engine.backends.probe"])
+    if reason is None or reason.endswith(_LASTING):
+        _remember(record, {**(known if isinstance(known, dict) else {}), key: reason})
+    return reason
 
 
 def _run(command: list[str]) -> str | None:
