@@ -76,9 +76,10 @@ def _stages(total: int) -> Iterator[Callable[[str], None]]:
     """A bar on stderr that names the stage being worked on; nothing where stderr is no terminal."""
     from tqdm import tqdm
 
-    with tqdm(
-        total=total, disable=None, file=sys.stderr, bar_format="{desc} |{bar:20}| {n}/{total} [{elapsed}]"
-    ) as bar:
+    for library in ("DIFFUSERS", "TRANSFORMERS"):  # their remarks would tear the bar
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
+    layout = "{desc} |{bar:20}| {n}/{total} [{elapsed}]"
+    with tqdm(total=total, disable=None, file=sys.stderr, bar_format=layout) as bar:
 
         def begin(stage: str) -> None:
             bar.update()

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny, LCMScheduler, StableDiffusionInpaintPipeline, TCDScheduler
+from diffusers.utils.logging import disable_progress_bar
 from safetensors import SafetensorError, safe_open
 
 from export.errors import ExportFailed
 from models.catalogue import CATALOGUE
 from models.hub import fetch_repository
 
+disable_progress_bar()  # the caller shows the stages
 _DISTILLED = {"lcm": LCMScheduler, "tcd": TCDScheduler}
 
 
