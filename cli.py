@@ -40,6 +40,8 @@ def _clear_errors(command: Callable[P, T]) -> Callable[P, T]:
             raise click.UsageError(str(error)) from error
         except CycloramaError as error:
             raise click.ClickException(str(error)) from error
+        except BrokenPipeError:
+            raise  # click ends quietly when the reader of stdout is gone
         except (OSError, MemoryError) as error:  # what no module could say better
             raise click.ClickException(f"{type(error).__name__}: {error}") from error
         except ModuleNotFoundError as error:
