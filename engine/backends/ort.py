@@ -55,8 +55,6 @@ class OnnxSession:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what fails is raised, and need not be logged as well
-        # Sharing one pool's spinning threads with NumPy and Pillow on few cores costs more than waking them.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             # ONNX Runtime prints what it has to say about CUDA to stdout, where data goes.
             with contextlib.redirect_stdout(sys.stderr):
