@@ -1,7 +1,7 @@
 """LoRA files fused into a pipeline's weights before tracing.
 
-Done here rather than by diffusers and peft, because those give all layers of a file one rank and
-alpha unless its keys are kohya's, while every layer of LCM-LoRA or Hyper-SD may have its own.
+Done here rather than by diffusers and peft, because with those a file whose layers differ in rank did
+not give the weights that the formula says, nor attach to just the layers it names.
 """
 
 from __future__ import annotations

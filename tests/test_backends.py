@@ -53,8 +53,7 @@ def test_tensors_pass_between_sessions_without_a_copy(nano_onnx: Path) -> None:
     assert isinstance(latents, DeviceTensor)
     assert latents.shape == (1, 8, 4, 4)
     unet = open_session(nano_onnx / "unet" / "model.onnx", "onnx")
-    feeds = random_feeds(unet)
-    bound = unet.run({**feeds, "sample": feeds["sample"]})["out_sample"]
+    bound = unet.run(random_feeds(unet))["out_sample"]
     assert isinstance(bound, DeviceTensor)
     decoder = open_session(nano_onnx / "vae_decoder" / "model.onnx", "onnx")
     on_device = decoder.run({"latent_sample": bound})["sample"]

@@ -40,8 +40,6 @@ def test_generate_prints_the_file_and_keeps_notes_apart() -> None:
     with Image.open("coffee-background.png") as image:
         assert image.size == (600, 400)
         assert image.info["parameters"].startswith("grey studio backdrop\nSteps: 2, ")
-        alpha = np.asarray(Image.open(DATA / "coffee-mask.png"))
-    assert alpha.shape == (400, 600)
 
 
 def test_nothing_is_overwritten_unless_named() -> None:

@@ -89,14 +89,11 @@ def test_own_transparency_is_the_mask_unless_a_model_is_named(caplog: pytest.Log
 
 def test_any_model_of_rembg_by_its_name(rembg_home: Path) -> None:
     """silueta's class with u2netp's weights: the path through rembg, without a download."""
-    import rembg.sessions.silueta
-
     rembg_home.joinpath("silueta.onnx").write_bytes(U2NETP_FILE.read_bytes())
     _network.cache_clear()
     rgb = load_photo(PHOTOS / "coffee.jpg").rgb
     through_rembg = find_subject(rgb, "silueta")
     assert np.abs(through_rembg.astype(int) - find_subject(rgb).astype(int)).max() <= 1
-    assert rembg.sessions.silueta.SiluetaSession.name() == "silueta"
 
 
 def test_unknown_and_unreachable_models(rembg_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
