@@ -1,0 +1,1 @@
+"""How nano is made.  Needs `cyclorama[training]`; nothing that serves imports it."""

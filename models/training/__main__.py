@@ -1,0 +1,160 @@
+"""`python -m models.training STEP`: draw, words, decoder, denoiser, distil, assemble, evaluate, in this order.
+
+Every step writes into one folder (`--work`), can be killed and started again, and goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from engine.options import PRESETS, Preset
+
+_WORK = click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=Path("out/nano"),
+    show_default=True,
+    help="Where everything is kept.",
+)
+_DEVICE = click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+_SEED = click.option("--seed", default=0, show_default=True)
+_MODEL = click.option("--model", default="nano", show_default=True, help="A model's folder, or its name.")
+_PRESET = click.option("--preset", type=click.Choice(PRESETS), help="The model's own where none is named.")
+
+
+@click.group()
+def main() -> None:
+    """Makes nano again, from drawn scenes and free photographs to a checkpoint that `export` reads."""
+
+
+@main.command()
+@_WORK
+@click.option("--scale", default=1.0, show_default=True, help="Draws this many times the usual number of pictures.")
+@click.option("--workers", default=os.cpu_count() or 2, show_default=True)
+def draw(work: Path, scale: float, workers: int) -> None:
+    """Fetches the photographs and draws the training set."""
+    from models.training import dataset, photos
+
+    photos.fetch(work / "photos")
+    dataset.draw(work / "data", work / "photos", scale=scale, workers=workers)
+
+
+@main.command()
+@_WORK
+def words(work: Path) -> None:
+    """Chooses the vocabulary and writes the tokenizer."""
+    from models.training import dataset, vocabulary
+
+    captions = [said for bucket in dataset.load(work / "data").values() for said in bucket.captions]
+    chosen = vocabulary.choose(captions, vocabulary.fetch_dictionary(work / "dictionary"))
+    vocabulary.write_tokenizer(chosen, work / "tokenizer")
+    click.echo(f"{len(chosen)} words")
+
+
+@main.command()
+@_WORK
+@_DEVICE
+@_SEED
+@click.option("--steps", default=6000, show_default=True)
+def decoder(work: Path, device: str, seed: int, steps: int) -> None:
+    """Trains the autoencoder's decoder (its encoder needs no training)."""
+    from models.training import autoencoder, dataset
+
+    quality = autoencoder.train(dataset.load_pictures(work / "data"), work, steps=steps, device=device, seed=seed)
+    click.echo(f"{quality:.2f} dB on pictures that were not trained on")
+
+
+@main.command()
+@_WORK
+@_DEVICE
+@_SEED
+@click.option("--steps", default=16000, show_default=True, help="Where to stop; a later end goes on from there.")
+@click.option("--cooldown", default=4000, show_default=True, help="The last steps, over which the learning rate falls.")
+@click.option("--cells", default=6144, show_default=True, help="Latent cells a step: 256 make a picture of 128x128.")
+@click.option("--unet", type=click.Path(path_type=Path, exists=True), help="A folder with a UNet to begin with.")
+@click.option("--bf16", is_flag=True, help="Mixed precision: helps on a GPU, not on two cores.")
+def denoiser(
+    work: Path, device: str, seed: int, steps: int, cooldown: int, cells: int, unet: Path | None, bf16: bool
+) -> None:
+    """Trains text encoder and UNet.  Under torchrun every process takes its share of each batch."""
+    from models.training import denoiser
+
+    denoiser.train(
+        work / "data", work / "tokenizer", work, steps=steps, cooldown=cooldown, cells=cells, start=unet,
+        device=device, bf16=bf16, seed=seed,
+    )  # fmt: skip
+
+
+@main.command()
+@_WORK
+@_DEVICE
+@_SEED
+@click.option("--steps", default=1500, show_default=True)
+@click.option("--rank", default=32, show_default=True, help="Of the LoRA.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("models/nano/lcm-lora.safetensors"), show_default=True
+)
+def distil(work: Path, device: str, seed: int, steps: int, rank: int, out: Path) -> None:
+    """Distils text encoder and UNet into a LoRA for four steps without guidance."""
+    from models.training import distil
+
+    distil.train(work, out, steps=steps, rank=rank, device=device, seed=seed)
+
+
+@main.command()
+@_WORK
+@click.option("--out", type=click.Path(path_type=Path), default=Path("models/nano/checkpoint"), show_default=True)
+def assemble(work: Path, out: Path) -> None:
+    """Writes the checkpoint that `make nano` exports."""
+    from models.training.assemble import assemble
+
+    assemble(work, out)
+
+
+@main.command()
+@_WORK
+@_SEED
+@click.option("--epochs", default=10, show_default=True)
+def readers(work: Path, seed: int, epochs: int) -> None:
+    """Trains the classifier that `evaluate` reads painted scenes with."""
+    from models.training import readers
+
+    measured = readers.accuracy(readers.train(work, epochs=epochs, seed=seed), work)
+    for scene, share in sorted(measured.by_scene.items(), key=lambda item: item[1]):
+        click.echo(f"{scene:12} {share:.3f}")
+    click.echo(f"drawings {measured.drawn:.3f}, photographs {measured.photographed:.3f}")
+
+
+@main.command()
+@_WORK
+@_MODEL
+@_PRESET
+@click.option("--quick", is_flag=True, help="A quarter of the prompts.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures, and what was mistaken.")
+def evaluate(work: Path, model: str, preset: Preset | None, quick: bool, json_file: Path | None) -> None:
+    """Measures a model folder; wants `readers` first."""
+    from models.training import evaluation
+
+    figures = evaluation.evaluate(model, work, preset=preset, quick=quick)
+    click.echo(evaluation.table(figures))
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+@main.command()
+@_MODEL
+@_PRESET
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The picture to write.")
+def sheet(model: str, preset: Preset | None, out: Path) -> None:
+    """Paints every scene and ten studio colours with four seeds, on one contact sheet."""
+    from models.training import evaluation
+
+    evaluation.sheet(model, evaluation.sheet_prompts(), range(4), preset).save(out)
+
+
+if __name__ == "__main__":
+    main()

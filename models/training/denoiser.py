@@ -1,0 +1,223 @@
+"""nano's text encoder and UNet, trained together.
+
+They predict v (Salimans & Ho 2022) under min-SNR weights (Hang et al. 2023).
+
+More than one process (`torchrun`) splits each batch: on two cores two processes of one thread each
+train a quarter faster than one of two.
+"""
+
+from __future__ import annotations
+
+import os
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from numpy.typing import NDArray
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from models.training import dataset, latent, state, vocabulary
+
+BLOCKS = (48, 96, 160)
+SCHEDULE = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+}
+_UNMASKED = 0.25  # share of examples with nothing kept
+_UNCAPTIONED = 0.1  # for classifier-free guidance
+_KEPT_WEIGHT = 0.2  # what is kept is pasted back anyway
+_OFFSET_NOISE = 0.07  # so that very bright and very dark backdrops are learnt, too
+_SNR_CAP = 5.0
+_EMA = 0.999  # a step; applied every few
+_EMA_EVERY = 5
+
+
+class Denoiser(nn.Module):
+    """Text encoder and UNet as one module: noisy latents, timesteps and token ids to v."""
+
+    def __init__(self, text_encoder: CLIPTextModel, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.unet = unet
+
+    def forward(self, x: torch.Tensor, timesteps: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """v (B, 4, h, w) of x (B, 9, h, w), timesteps (B,) and ids (B, LENGTH)."""
+        states = self.text_encoder(ids).last_hidden_state
+        v: torch.Tensor = self.unet(x, timesteps, states, return_dict=False)[0]
+        return v
+
+
+def build(tokenizer: Path, start: Path | None = None) -> Denoiser:
+    """A fresh denoiser; with `start`, a folder with a UNet, that one goes on."""
+    tokens = CLIPTokenizer.from_pretrained(tokenizer)
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokens), hidden_size=vocabulary.WIDTH, intermediate_size=4 * vocabulary.WIDTH,
+            projection_dim=vocabulary.WIDTH, num_hidden_layers=2, num_attention_heads=4,
+            max_position_embeddings=vocabulary.LENGTH, hidden_act="quick_gelu",
+            bos_token_id=tokens.bos_token_id, eos_token_id=tokens.eos_token_id, pad_token_id=tokens.pad_token_id,
+        )
+    )  # fmt: skip
+    table, fixed = vocabulary.embeddings(tokenizer)
+    tokens_weight = text_encoder.text_model.embeddings.token_embedding.weight
+    with torch.no_grad():
+        tokens_weight.copy_(torch.from_numpy(table))
+        text_encoder.text_model.embeddings.position_embedding.weight.normal_(0, 0.05)
+    free = torch.from_numpy(~fixed).float()[:, None]
+    tokens_weight.register_hook(lambda gradient: gradient * free.to(gradient.device))
+    if start is not None:
+        unet = UNet2DConditionModel.from_pretrained(start, torch_dtype=torch.float32)
+    else:
+        unet = UNet2DConditionModel(
+            sample_size=32, in_channels=9, out_channels=4, block_out_channels=BLOCKS, layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=vocabulary.WIDTH, attention_head_dim=(1, 3, 5), norm_num_groups=8,
+        )  # fmt: skip
+    unet.register_to_config(sample_size=32)
+    return Denoiser(text_encoder, unet)
+
+
+def tokenize(tokenizer: Path, texts: list[str]) -> torch.Tensor:
+    """Token ids (N, LENGTH)."""
+    tokens = CLIPTokenizer.from_pretrained(tokenizer)
+    encoded = tokens(texts, padding="max_length", max_length=vocabulary.LENGTH, truncation=True)
+    return torch.tensor(encoded["input_ids"], dtype=torch.int64)
+
+
+class Examples:
+    """Random training examples of one shape."""
+
+    def __init__(self, bucket: dataset.Bucket, tokenizer: Path, device: str) -> None:
+        self.latents, self.masks, self.kept = (
+            torch.from_numpy(part).to(device) for part in (bucket.latents, bucket.masks, bucket.kept)
+        )
+        self.ids = tokenize(tokenizer, bucket.captions).to(device)
+        self.empty = tokenize(tokenizer, [""]).to(device)[0]
+        self.cells = bucket.latents.shape[2] * bucket.latents.shape[3]
+        # A picture masked all over is grey.
+        grey = latent.encode(np.zeros((1, latent.CELL, latent.CELL, 3), np.float32))[0]
+        self.nothing = torch.from_numpy(grey).to(device).expand(4, *bucket.latents.shape[2:])
+
+    def draw(
+        self, batch: int, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Latents to be painted (kept cells show the subject), mask (1 where to paint), masked latents, ids."""
+        device = self.latents.device
+        pick = torch.randint(len(self.latents), (batch,), generator=generator).to(device)
+        pick_mask = torch.randint(len(self.masks), (batch,), generator=generator).to(device)
+        unmasked = (torch.rand(batch, generator=generator) < _UNMASKED).to(device)
+        uncaptioned = (torch.rand(batch, generator=generator) < _UNCAPTIONED).to(device)
+        flip = bool(torch.rand(1, generator=generator) < 0.5)
+        masks, kept = self.masks[pick_mask].float(), self.kept[pick_mask].float()
+        if flip:
+            masks, kept = masks.flip(-1), kept.flip(-1)
+        masks = torch.where(unmasked[:, None, None, None], torch.ones_like(masks), masks)
+        kept = torch.where(unmasked[:, None, None, None], self.nothing, kept)
+        ids = torch.where(uncaptioned[:, None], self.empty, self.ids[pick])
+        return self.latents[pick].float() * masks + kept * (1 - masks), masks, kept, ids
+
+
+def train(
+    data: Path,
+    tokenizer: Path,
+    out: Path,
+    *,
+    steps: int,
+    cooldown: int = 1500,
+    cells: int = 5120,
+    learning_rate: float = 6e-4,
+    start: Path | None = None,
+    device: str = "cpu",
+    bf16: bool = False,
+    seed: int = 0,
+) -> None:
+    """Trains until `steps`; resumes from `out`, also with a later end.
+
+    cells: latent cells a step over all processes (5120 is twenty pictures of 128x128).  The learning rate
+    warms up, stays, and falls to nothing over the last `cooldown` steps.  The averaged weights (EMA) are written to
+    `out/text_encoder` and `out/unet`.
+    """
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+    torch.manual_seed(seed)
+    model = build(tokenizer, start).to(device)
+    model.unet.to(memory_format=torch.channels_last)
+    average = deepcopy(model).requires_grad_(False)
+    optimizer = _optimizer(model, learning_rate)
+    done = state.resume(out / "denoiser.pt", device, model=model, average=average, optimizer=optimizer)
+    trained: Any = DistributedDataParallel(model) if world > 1 else model
+    examples = [Examples(bucket, tokenizer, device) for bucket in dataset.load(data).values()]
+    share = shares(examples)
+    alphas = DDPMScheduler(**SCHEDULE).alphas_cumprod.to(device)
+    bar = tqdm(range(done, steps), initial=done, total=steps, unit="step", desc="denoiser", disable=rank > 0)
+    running = 0.0
+    for step in bar:
+        chosen = examples[int(np.random.default_rng([seed, step]).choice(len(examples), p=share))]
+        generator = torch.Generator().manual_seed((seed * 10_000_000 + step) * world + rank)
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            loss = _loss(trained, chosen, max(1, round(cells / chosen.cells / world)), alphas, generator)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * min(1.0, (step + 1) / 100, (steps - step) / max(1, cooldown))
+        optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        if torch.isfinite(norm):
+            optimizer.step()
+        if step % _EMA_EVERY == 0:
+            follow(average, model, min(_EMA**_EMA_EVERY, (step + 1) / (step + 10)))
+        running = loss.item() if step == done else 0.98 * running + 0.02 * loss.item()
+        if rank == 0 and step % 20 == 19:
+            bar.set_postfix(loss=f"{running:.4f}", refresh=False)
+        if rank == 0 and (step % 500 == 499 or step + 1 == steps):
+            state.save(out / "denoiser.pt", step + 1, model=model, average=average, optimizer=optimizer)
+            average.unet.save_pretrained(out / "unet")
+            average.text_encoder.save_pretrained(out / "text_encoder")
+
+
+def shares(examples: list[Examples]) -> NDArray[np.float64]:
+    """How often to train on each shape: by its cells times its pictures, so that all come round alike."""
+    weights = np.array([e.cells * len(e.latents) for e in examples], float)
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, keep: float) -> None:
+    """An exponential moving average of the weights: `keep` of the old, the rest of the new."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
+
+
+def _optimizer(model: Denoiser, learning_rate: float) -> torch.optim.Optimizer:
+    """AdamW, without decay for biases, norms and embeddings: a fixed embedding would shrink."""
+    embeddings = set(model.text_encoder.text_model.embeddings.parameters())
+    decayed = [p for p in model.parameters() if p.ndim > 1 and p not in embeddings]
+    others = [p for p in model.parameters() if p.ndim <= 1 or p in embeddings]
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), fused=True)
+
+
+def _loss(trained: Any, chosen: Examples, batch: int, alphas: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """The weighted error of v on a random batch at random timesteps."""
+    z, masks, kept, ids = chosen.draw(batch, generator)
+    timesteps = torch.randint(1000, (batch,), generator=generator).to(z.device)
+    noise = torch.randn(z.shape, generator=generator)
+    noise = (noise + _OFFSET_NOISE * torch.randn((batch, 4, 1, 1), generator=generator)).to(z.device)
+    a = alphas[timesteps].view(-1, 1, 1, 1)
+    noisy = a.sqrt() * z + (1 - a).sqrt() * noise
+    v = a.sqrt() * noise - (1 - a).sqrt() * z
+    x = torch.cat([noisy, masks, kept], 1).contiguous(memory_format=torch.channels_last)
+    predicted = trained(x, timesteps, ids).float()
+    snr = a / (1 - a)
+    weight = snr.clamp(max=_SNR_CAP) / (snr + 1) * (_KEPT_WEIGHT + (1 - _KEPT_WEIGHT) * masks)
+    loss: torch.Tensor = ((predicted - v).pow(2) * weight).mean()
+    return loss
