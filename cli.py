@@ -358,10 +358,10 @@ def verify(model: str) -> None:
 def _state(entry: ModelEntry) -> str:
     from models.store import is_present
 
-    if entry.embedded:
-        return "embedded"
     if entry.is_part:
         return entry.kind
+    if entry.embedded:
+        return "embedded"
     return "here" if is_present(entry) else "to pull"
 
 

@@ -111,7 +111,7 @@ def _find(source: str) -> Path:
     entry = CATALOGUE.get(source)
     if entry and entry.kind == "lora" and entry.repository and entry.file:
         return fetch_file(entry.repository, entry.file, entry.revision)
-    path = Path(source)
+    path = entry.shipped if entry and entry.shipped else Path(source)
     if not path.is_file():
         names = ", ".join(name for name, candidate in CATALOGUE.items() if candidate.kind == "lora")
         raise ExportFailed(f"there is no LoRA file {source}; give a .safetensors file or one of {names}")

@@ -25,7 +25,8 @@ def load_pipeline(source: str | Path, revision: str | None = None) -> tuple[Any,
     name in the catalogue, or a hub id `owner/name`.
     Raises ExportFailed for what cannot be read, DownloadFailed for what cannot be fetched.
     """
-    path = Path(source)
+    entry = CATALOGUE.get(str(source))
+    path = entry.shipped if entry and entry.shipped else Path(source)
     if path.is_file():
         return _from_single_file(path), None
     commit = None
@@ -57,6 +58,10 @@ def _fetch(source: str, revision: str | None) -> tuple[Path, str]:
     entry = CATALOGUE.get(source)
     if entry and entry.repository:
         return fetch_repository(entry.repository, revision or entry.revision)
+    if entry and entry.shipped:
+        raise ExportFailed(
+            f"the checkpoint of {source} is not installed, only its exported form; give {entry.file} of a clone instead"
+        )
     if source.count("/") != 1 or source.startswith((".", "/")):
         raise ExportFailed(
             f"there is no checkpoint {source}; give a diffusers folder, a .safetensors file, "

@@ -25,7 +25,8 @@ class ModelEntry:
     kind: `inpainting` (9-channel UNet), `text-to-image` (4-channel, blended per step), `lora`
     (fused by `export --lora`) or `tiny-vae` (swapped in by `export --tiny-vae`).
     download: bytes to fetch, about; None where unknown until the hub is asked.  preset: the one
-    that fits.  file: for a LoRA, its file in the repository.  distilled: how a LoRA's weights were.
+    that fits.  file: for a LoRA, its file in the repository; for what is embedded, where what `export` reads
+    lies under `models`.  distilled: how a LoRA's weights were.
     defaults: more of what the manifest says of a model exported under this name, or fused with this LoRA.
     """
 
@@ -46,6 +47,11 @@ class ModelEntry:
     def manifest_facts(self) -> dict[str, Any]:
         """What an exported model's manifest says of presets: the one that fits, and how they differ for it."""
         return {**({"preset": self.preset} if self.preset else {}), **self.defaults}
+
+    @property
+    def shipped(self) -> Path | None:
+        """What `export` reads of an embedded model; a clone has it, the wheel does not."""
+        return _HERE / self.file if self.embedded and self.file else None
 
     @property
     def is_part(self) -> bool:
@@ -85,7 +91,19 @@ CATALOGUE: dict[str, ModelEntry] = {
             "soft-focus backdrops, trained from scratch for this project; 9 M parameters, 128 px",
             "Apache-2.0",
             preset="quality",
+            file="nano/checkpoint",
             defaults={"presets": {"balanced": {"guidance_scale": 4.0}, "quality": {"guidance_scale": 4.0}}},
+            embedded=True,
+        ),
+        ModelEntry(
+            "nano-lcm",
+            "lora",
+            "nano distilled (latent consistency): 4 steps without guidance",
+            "Apache-2.0",
+            preset="fast",
+            file="nano/lcm-lora.safetensors",
+            distilled="lcm",
+            defaults={"presets": {}},
             embedded=True,
         ),
         ModelEntry(

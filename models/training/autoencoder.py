@@ -6,6 +6,7 @@ weights exactly.  The decoder starts as bilinear interpolation of the cells' mea
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from models.training import latent, state
 
 CHANNELS = 32
+_SAVE_EVERY = 100
 _ENCODER_CHANNELS = 5  # red, green, blue, luma twice
 
 
@@ -129,6 +131,7 @@ def train(
 
     Crops show the frame's edge as often as not, so that the padding's darkness is learnt away.
     """
+    torch.manual_seed(seed)
     vae = build().to(device, memory_format=torch.channels_last)
     vae.encoder.requires_grad_(False)
     optimizer = torch.optim.AdamW(vae.decoder.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=1e-4)
@@ -140,10 +143,9 @@ def train(
     bar = tqdm(range(done, steps), initial=done, total=steps, unit="step", desc="decoder")
     for step in bar:
         rng = np.random.default_rng([seed, step])
+        cosine = 0.5 + 0.5 * math.cos(math.pi * step / steps)
         for group in optimizer.param_groups:
-            group["lr"] = (
-                learning_rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / steps)))
-            )
+            group["lr"] = learning_rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * cosine)
         chosen = pictures[shapes[int(rng.integers(len(shapes)))]]
         top, left = (int(rng.integers((size - crop) // 8 + 1)) * 8 for size in chosen.shape[1:3])
         rows = np.stack(
@@ -162,7 +164,7 @@ def train(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.decoder.parameters(), 1.0)
         optimizer.step()
-        if step % 100 == 99 or step + 1 == steps:
+        if step % _SAVE_EVERY == _SAVE_EVERY - 1 or step + 1 == steps:
             state.save(out / "autoencoder.pt", step + 1, vae=vae, optimizer=optimizer)
             bar.set_postfix(loss=f"{loss.item():.4f}")
         if step % 500 == 499:

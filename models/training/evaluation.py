@@ -170,9 +170,11 @@ def colour_following(painter: Painter, quick: bool) -> dict[str, Any]:
         "pictures": len(asked),
         "by_colour": {c: float(np.mean([hit for colour, hit in right if colour == c])) for c in STUDIO_COLOURS},
         "mistaken": [
-            {"prompt": prompt, "seen": name} for (colour, prompt, _), name in zip(asked, seen, strict=True) if colour != name
+            {"prompt": prompt, "seen": name}
+            for (colour, prompt, _), name in zip(asked, seen, strict=True)
+            if colour != name
         ],
-    }  # fmt: skip
+    }
 
 
 # --- how like the real thing: the distance between features
@@ -180,11 +182,11 @@ def colour_following(painter: Painter, quick: bool) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _u2netp_encoder() -> Callable[[Pixels], Array]:
-    """u2netp up to its deepest encoder stage, (64, 10, 10), averaged over the picture: (64,) features."""
+    """u2netp up to its deepest encoder stage, (64, 7, 7), averaged over the picture: (64,) features."""
     import onnx
     import onnxruntime
 
-    output, sides, mean, std = "1293", (320, 320), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    output, sides, mean, std = "1293", (224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     model = onnx.load(U2NETP_FILE)
     makers = {name: node for node in model.graph.node for name in node.output}
     wanted, needed = [output], set()
@@ -205,7 +207,7 @@ def _u2netp_encoder() -> Callable[[Pixels], Array]:
         pixels = np.asarray(Image.fromarray(picture).resize(sides, Image.Resampling.LANCZOS), np.float64)
         normal = ((pixels / max(pixels.max(), 1e-6) - mean) / std).astype(np.float32)
         (stage,) = session.run([output], {session.get_inputs()[0].name: normal.transpose(2, 0, 1)[None]})
-        return np.asarray(stage[0], np.float64).mean((1, 2))
+        return np.asarray(stage[0].mean((1, 2)), np.float64)
 
     return features
 
@@ -250,13 +252,13 @@ def _unseen(photo_cache: Path, purpose: int, number: int) -> list[tuple[Pixels, 
 
 
 def feature_distance(painter: Painter, photo_cache: Path, quick: bool) -> dict[str, Any]:
-    """Fréchet distance of u2netp's features between painted and unseen pictures, features scaled to the latter's spread.
+    """Fréchet distance between u2netp's features of painted pictures and of unseen ones, in the latter's deviations.
 
     `distance_drawn` is between two sets of unseen pictures: with so few it is not 0.  Only figures of
     equal `pictures` can be compared.
     """
     number = 60 if quick else 240
-    unseen = _unseen(photo_cache, 1, 400)
+    unseen = _unseen(photo_cache, 1, 120 if quick else 320)
     asked = _unseen(photo_cache, 2, number)
     painted = [painter.paint(said, i) for i, (_, said) in enumerate(_progress(asked, "captions"))]
     reference = _features([picture for picture, _ in unseen], "features of unseen pictures")
@@ -274,7 +276,7 @@ def feature_distance(painter: Painter, photo_cache: Path, quick: bool) -> dict[s
 
 
 def smooth_residual(picture: Pixels, fit: Mask) -> Array:
-    """|picture - the quadratic surface fitted, per channel, to its pixels in `fit`|, mean over channels: (H, W), 0 to 255."""
+    """(H, W), 0 to 255: how far a picture is from the quadratic surface through its pixels in `fit`."""
     height, width, _ = picture.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
@@ -361,16 +363,29 @@ def _varied(photo: Pixels, mask: Mask, rng: np.random.Generator) -> Pixels:
     return np.asarray(plain)
 
 
+def _cropped(photo: Pixels, rng: np.random.Generator) -> Pixels:
+    """A random square of a photo, perhaps mirrored: (SIDE, SIDE, 3)."""
+    height, width, _ = photo.shape
+    side = round(min(height, width) * float(rng.uniform(0.75, 1)))
+    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    part = photo[top : top + side, left : left + side][:, :: int(rng.choice((1, -1)))]
+    return np.asarray(Image.fromarray(np.ascontiguousarray(part)).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+
+
 def subject_photos(number: int) -> list[tuple[Pixels, Mask]]:
-    """Photos (SIDE, SIDE, 3) of few real subjects in many places, and u2netp's masks of them."""
-    rng, found = _rng(5), []
+    """Photos (SIDE, SIDE, 3) of few real subjects in many places, and u2netp's masks of them.
+
+    A quarter are crops of the photographs; in the others the subject stands on a drawn backdrop.
+    """
+    rng = _rng(5)
+    found: list[tuple[Pixels, Mask]] = []
     real = [(photo, _mask(photo)) for photo in _real_photos()]
     real = [(photo, mask) for photo, mask in real if 0.02 < mask.mean() < 0.7]
-    for _ in range(4 * number):
+    while len(found) < number:
         photo, cut = real[int(rng.integers(len(real)))]
-        varied = _varied(photo, cut, rng)
+        varied = _cropped(photo, rng) if rng.random() < 0.25 else _varied(photo, cut, rng)
         mask = _mask(varied)
-        if 0.04 < mask.mean() < 0.5 and len(found) < number:
+        if 0.04 < mask.mean() < 0.5:
             found.append((varied, mask))
     return found
 
@@ -381,12 +396,11 @@ def extension(painter: Painter, quick: bool) -> dict[str, Any]:
     m_in is u2netp's mask of the photo, m_out that of the painted picture, nothing pasted over it.
     """
     prompts, rng = plain_prompts(), _rng(6)
-    cases = subject_photos(40)
+    cases = subject_photos(10 if quick else 40)
     grown, drawn_grown = [], []
-    for i in _progress(_some(range(len(cases)), quick), "subjects"):
-        photo, mask = cases[i]
+    for i, (photo, mask) in enumerate(_progress(cases, "subjects")):
         scene = painter.generator.prepare(photo, mask=mask.astype(np.uint8) * 255)
-        kind = EXTENSION_SCENES[(i // 4 if quick else i) % len(EXTENSION_SCENES)]
+        kind = EXTENSION_SCENES[i % len(EXTENSION_SCENES)]
         painted = painter.background(scene, prompts[kind][0], i)
         drawn = _bytes(scenes.example(rng, SIDE, SIDE, scene=kind).picture)
         grown.append(_growth(mask, _mask(painted)))

@@ -400,7 +400,7 @@ def _decode_wallpaper(data: bytes) -> NDArray[np.uint8]:
 def _decode_panorama(data: bytes) -> NDArray[np.float16]:
     """An EXR file as float16 PANORAMA_SHAPE, linear light with its median at 1."""
     try:
-        import OpenEXR  # type: ignore[import-not-found]
+        import OpenEXR
     except ImportError as error:
         raise DownloadFailed("the Python package OpenEXR is needed to decode the panoramas: pip install OpenEXR") from (
             error

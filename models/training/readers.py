@@ -107,7 +107,8 @@ class Reader(nn.Module):
         """Indices into SCENES of pictures (H, W, 3) of any sizes: (N,)."""
         self.eval()
         small = torch.from_numpy(np.stack([shrink(picture) for picture in pictures]))
-        return torch.cat([self(_normal(part)).argmax(1) for part in small.split(256)]).numpy()
+        seen = [self(_normal(small[i : i + 256])).argmax(1) for i in range(0, len(small), 256)]
+        return np.asarray(torch.cat(seen).numpy(), np.int64)
 
 
 def _normal(pictures: Tensor) -> Tensor:
@@ -122,7 +123,7 @@ def _resized(pictures: Tensor, cell: int) -> Tensor:
 
 
 def flawed(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """A batch (B, 3, H, W) in [-1, 1] with a generator's flaws: blur, lost detail, grain, colours a little off, flips."""
+    """A batch (B, 3, H, W) in [-1, 1] with a generator's flaws: blur, lost detail, grain, colours a little off."""
 
     def draw(low: float, high: float, channels: int = 1) -> Tensor:
         return low + (high - low) * torch.rand(len(pictures), channels, 1, 1, generator=generator)
@@ -152,7 +153,8 @@ def train(work: Path, *, epochs: int = _EPOCHS, seed: int = 0) -> Reader:
         for _ in range(epochs):
             reader.train()
             order = torch.randperm(len(labels), generator=generator)
-            for batch in order[: len(labels) // _BATCH * _BATCH].split(_BATCH):
+            for i in range(len(labels) // _BATCH):
+                batch = order[i * _BATCH : (i + 1) * _BATCH]
                 logits = reader(flawed(_normal(pictures[batch]), generator))
                 loss = functional.cross_entropy(logits, labels[batch], label_smoothing=0.05)
                 optimizer.zero_grad()
