@@ -11,28 +11,65 @@ ROWS = {
     "astronaut": ("lavender field", "grey studio backdrop", "autumn leaves"),
     "coffee": ("ocean at sunset", "white studio backdrop", "garden with pink flowers"),
 }
-TILE, GAP = 300, 6
+PHOTOS = ("astronaut", "cat", "coffee", "flower", "bowl", "drum")
+# The n-th is painted with seed n: nothing is picked.
+PROMPTS = (
+    "a sandy beach at sunset",
+    "green leaves with soft light",
+    "plain blue studio backdrop",
+    "city lights at night",
+    "snowy mountains under a blue sky",
+    "on a wooden table in a cafe",
+    "red brick wall",
+    "white marble",
+    "golden bokeh lights",
+    "cozy living room",
+)
+GAP = 6
 
 
 def main() -> None:
-    """Each row: the photo, then three backgrounds, all with seed 0."""
+    """Both sheets."""
     generator = BackgroundGenerator.load("nano")
+    before_after(generator).save(DOCS / "before-after.jpg", quality=90)
+    every_photo_by_every_prompt(generator).save(DOCS / "sheet.jpg", quality=85)
+
+
+def before_after(generator: BackgroundGenerator) -> Image.Image:
+    """Each row: a photo, then three backgrounds, all with seed 0."""
     rows = []
     for name, prompts in ROWS.items():
-        photo = DOCS / "photos" / f"{name}.jpg"
-        scene = generator.prepare(photo)
-        pictures = [Image.fromarray(scene.photo.rgb)]
-        pictures += [generator.generate(scene, prompt, seed=0).image for prompt in prompts]
-        height = round(TILE * pictures[0].height / pictures[0].width)
-        rows.append([picture.resize((TILE, height), Image.Resampling.LANCZOS) for picture in pictures])
-    columns = len(rows[0])
-    sheet = Image.new("RGB", (columns * (TILE + GAP) - GAP, sum(row[0].height + GAP for row in rows) - GAP), "white")
+        scene = generator.prepare(DOCS / "photos" / f"{name}.jpg")
+        pictures = [generator.generate(scene, prompt, seed=0).image for prompt in prompts]
+        rows.append([_fit(picture, 300) for picture in (Image.fromarray(scene.photo.rgb), *pictures)])
+    return _sheet(rows)
+
+
+def every_photo_by_every_prompt(generator: BackgroundGenerator) -> Image.Image:
+    """A row for each photo, a column for each prompt, seeds 0 to 9."""
+    rows = []
+    for name in PHOTOS:
+        scene = generator.prepare(DOCS / "photos" / f"{name}.jpg")
+        pictures = [generator.generate(scene, prompt, seed=seed).image for seed, prompt in enumerate(PROMPTS)]
+        rows.append([_fit(picture, 160) for picture in pictures])
+    return _sheet(rows)
+
+
+def _fit(picture: Image.Image, width: int) -> Image.Image:
+    return picture.resize((width, round(width * picture.height / picture.width)), Image.Resampling.LANCZOS)
+
+
+def _sheet(rows: list[list[Image.Image]]) -> Image.Image:
+    width = sum(picture.width + GAP for picture in rows[0]) - GAP
+    sheet = Image.new("RGB", (width, sum(row[0].height + GAP for row in rows) - GAP), "white")
     top = 0
     for row in rows:
-        for column, picture in enumerate(row):
-            sheet.paste(picture, (column * (TILE + GAP), top))
+        left = 0
+        for picture in row:
+            sheet.paste(picture, (left, top))
+            left += picture.width + GAP
         top += row[0].height + GAP
-    sheet.save(DOCS / "before-after.jpg", quality=90)
+    return sheet
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ def load(work: Path) -> Reader:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How much of the test set is read rightly, 0 to 1: drawings, photographs, and every scene with both."""
+    """How much of the test set is read rightly, 0 to 1: drawings, photographs, and each scene's drawings."""
 
     drawn: float
     photographed: float
@@ -189,5 +189,6 @@ def accuracy(reader: Reader, work: Path) -> Accuracy:
     """Of a reader, on pictures that it did not learn from."""
     test = drawings(work, test=True)
     right = reader.read(list(test.pictures)) == test.labels
-    by_scene = {scene: float(right[test.labels == label].mean()) for label, scene in enumerate(scenes.SCENES)}
+    drawn = [right[(test.labels == label) & ~test.photographed] for label in range(len(scenes.SCENES))]
+    by_scene = {scene: float(hits.mean()) for scene, hits in zip(scenes.SCENES, drawn, strict=True)}
     return Accuracy(float(right[~test.photographed].mean()), float(right[test.photographed].mean()), by_scene)
