@@ -378,6 +378,9 @@ def _facts(entry: ModelEntry) -> dict[str, Any]:
         "revision": entry.revision,
         "download": None if entry.embedded else format_size(entry.download),
         "preset": entry.preset,
+        "paints": entry.paints,
+        "fails at": entry.fails_at,
+        "card": str(entry.card) if entry.card else None,
         "folder": str(stored(entry.name)) if is_present(entry) else None,
     }
 

@@ -27,6 +27,7 @@ class ModelEntry:
     download: bytes to fetch, about; None where unknown until the hub is asked.  preset: the one
     that fits.  file: for a LoRA, its file in the repository; for what is embedded, where what `export` reads
     lies under `models`.  distilled: how a LoRA's weights were.
+    paints, fails_at: what a model of ours is good for, and what not.  card: more on it.
     defaults: more of what the manifest says of a model exported under this name, or fused with this LoRA.
     """
 
@@ -42,6 +43,9 @@ class ModelEntry:
     distilled: Literal["lcm", "tcd"] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     embedded: bool = False
+    paints: str | None = None
+    fails_at: str | None = None
+    card: Path | None = None
 
     @property
     def manifest_facts(self) -> dict[str, Any]:
@@ -88,9 +92,15 @@ CATALOGUE: dict[str, ModelEntry] = {
         ModelEntry(
             "nano",
             "inpainting",
-            "soft-focus backdrops, trained from scratch for this project; 9 M parameters, 128 px",
+            "soft-focus backdrops, trained from scratch for this project; 8.5 M parameters, 256 px",
             "Apache-2.0",
             preset="quality",
+            paints="out-of-focus backgrounds: studio backdrops and gradients in named colours, fabric, wood, brick, "
+            "marble, concrete, bokeh; beach, ocean, sky, stars, mountains, forest, leaves, flowers, meadow, lavender, "
+            "desert, snow, lake; city lights, neon, street, skyline, stage, office, living room, kitchen, cafe, library",
+            fails_at="anything sharp or in detail, people, animals, objects, lettering; places other than these; "
+            "sizes under 128 or over 384 px",
+            card=_HERE / "nano" / "README.md",
             file="nano/checkpoint",
             defaults={"presets": {"balanced": {"guidance_scale": 4.0}, "quality": {"guidance_scale": 4.0}}},
             embedded=True,

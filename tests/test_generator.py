@@ -44,7 +44,7 @@ def test_result_holds_what_it_promises(nano: BackgroundGenerator, scene: Scene) 
     assert all(value > 0 for value in result.seconds.values())
     assert 50e6 < result.peak_memory < 20e9
     assert result.model == "nano"
-    assert "Steps: 20, Sampler: dpmpp_2m_karras, CFG scale: 4, Seed: 7, Size: 128x128, Model: nano" in result.parameters
+    assert "Steps: 20, Sampler: dpmpp_2m_karras, CFG scale: 4, Seed: 7, Size: 256x256, Model: nano" in result.parameters
 
 
 def test_prompts_are_followed_in_colour(nano: BackgroundGenerator, scene: Scene) -> None:
@@ -53,6 +53,23 @@ def test_prompts_are_followed_in_colour(nano: BackgroundGenerator, scene: Scene)
         prompt: np.asarray(nano.generate(scene, prompt, seed=1).background).reshape(-1, 3).mean(0)
         for prompt in ("lavender field", "autumn leaves", "starry night sky", "white studio backdrop")
     }
+    assert colours["lavender field"][2] > colours["lavender field"][0]
+    assert colours["autumn leaves"][0] > colours["autumn leaves"][2] + 40
+    assert colours["starry night sky"].mean() + 60 < colours["white studio backdrop"].mean()
+
+
+def test_nano_in_four_steps(tmp_path: Path) -> None:
+    """The few-step LoRA takes the way that LCM-LoRA takes on SD1.5: fused by export, sampled by its preset."""
+    folder = export_checkpoint("nano", tmp_path / "nano-fast", format="onnx", loras=[("nano-lcm", 1.0)])
+    nano_fast = BackgroundGenerator.load(folder)
+    scene = nano_fast.prepare(PHOTOS / "astronaut.jpg")
+    results = {
+        prompt: nano_fast.generate(scene, prompt, seed=1)
+        for prompt in ("lavender field", "autumn leaves", "starry night sky", "white studio backdrop")
+    }
+    options = results["lavender field"].options
+    assert (options.sampler, options.num_inference_steps, options.guidance_scale) == ("lcm", 4, 1.0)
+    colours = {prompt: np.asarray(result.background).reshape(-1, 3).mean(0) for prompt, result in results.items()}
     assert colours["lavender field"][2] > colours["lavender field"][0]
     assert colours["autumn leaves"][0] > colours["autumn leaves"][2] + 40
     assert colours["starry night sky"].mean() + 60 < colours["white studio backdrop"].mean()
@@ -85,7 +102,7 @@ def test_steps_can_be_watched_and_left(nano: BackgroundGenerator, scene: Scene) 
     step = next(steps)
     assert (step.index, step.total) == (0, 5)
     assert step.latents.shape == step.denoised.shape == (1, 4, 16, 16)
-    assert step.preview().size == (128, 128)
+    assert step.preview().size == (256, 256)
     timesteps = [step.timestep, *(step.timestep for step in steps)]
     assert len(timesteps) == 5
     assert timesteps == sorted(timesteps, reverse=True)
