@@ -97,7 +97,8 @@ CATALOGUE: dict[str, ModelEntry] = {
             preset="quality",
             paints="out-of-focus backgrounds: studio backdrops and gradients in named colours, fabric, wood, brick, "
             "marble, concrete, bokeh; beach, ocean, sky, stars, mountains, forest, leaves, flowers, meadow, lavender, "
-            "desert, snow, lake; city lights, neon, street, skyline, stage, office, living room, kitchen, cafe, library",
+            "desert, snow, lake; city lights, neon, street, skyline, stage, office, living room, kitchen, cafe, "
+            "library",
             fails_at="anything sharp or in detail, people, animals, objects, lettering; places other than these; "
             "sizes under 128 or over 384 px",
             card=_HERE / "nano" / "README.md",

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import click
+import numpy as np
 
 from engine.options import PRESETS, Preset
 
@@ -154,6 +155,17 @@ def sheet(model: str, preset: Preset | None, out: Path) -> None:
     from models.training import evaluation
 
     evaluation.sheet(model, evaluation.sheet_prompts(), range(4), preset).save(out)
+
+
+@main.command()
+@_MODEL
+def timing(model: str) -> None:
+    """Times UNet and whole picture at 256x256 on this machine: median, least and most."""
+    from models.training import timing
+
+    for what, seconds in (("UNet forward", timing.unet_forward(model)), ("picture", timing.whole_picture(model))):
+        low, middle, high = (f"{1000 * float(q):.0f}" for q in np.quantile(seconds, (0, 0.5, 1)))
+        click.echo(f"{what:14} {middle} ms ({low} to {high})")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ STUDIO_COLOURS = ("grey", "white", "black", "red", "orange", "yellow", "green", 
 STUDIO_PHRASES = ("plain {} studio backdrop", "a {} studio background", "photo studio with a {} paper backdrop")
 EXTENSION_SCENES = ("beach", "livingroom", "street", "studio")
 SEAM_CELLS = 2  # the band along the subject's edge, in latent cells
-CLEAR_CELLS = 4  # so far from the edge, nothing of the subject should be left
+CLEAR_CELLS = 3  # so far from the edge, nothing of the subject should be left
 _SEED = 770_003  # of everything drawn here: far from the training set's and the reader's
 _HERE = Path(__file__).parent
 
@@ -292,7 +292,7 @@ def _stand_ins(side: int) -> Iterator[tuple[Pixels, Mask]]:
         texture = scenes.example(canvas.rng, side, side).picture if canvas.chance(0.6) else None
         behind = scenes.example(canvas.rng, side, side).picture
         clear = ndimage.distance_transform_edt(~shape) > CLEAR_CELLS * latent.CELL
-        if shape.mean() > 0.03 and clear.mean() > 0.2:
+        if shape.mean() > 0.03 and clear.mean() > 0.35:
             yield _bytes(np.where(shape[..., None], subjects.filled(canvas, shape, texture), behind)), shape
 
 
