@@ -1,0 +1,111 @@
+"""What judges nano, on pictures whose answer is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+from skimage.color import rgb2lab
+
+from models.training import evaluation, readers, scenes
+from models.training.palette import COLOURS
+
+
+def flat(rgb: tuple[float, float, float], side: int = 64) -> np.ndarray:
+    return np.broadcast_to(np.round(np.array(rgb) * 255).astype(np.uint8), (side, side, 3)).copy()
+
+
+def test_lab_is_scikit_images() -> None:
+    rgb = np.random.default_rng(0).random((50, 3))
+    assert np.abs(evaluation.lab(rgb) - rgb2lab(rgb)).max() < 0.05
+
+
+def test_a_flat_colour_is_read_as_itself() -> None:
+    for name in evaluation.STUDIO_COLOURS:
+        assert evaluation.nearest_colour(flat(COLOURS[name])) == name
+    assert len(evaluation.STUDIO_COLOURS) == 10
+
+
+def test_prompts_cover_every_scene_and_the_paraphrases_are_others() -> None:
+    plain, freer = evaluation.plain_prompts(), evaluation.paraphrases()
+    assert set(plain) == set(freer) == set(scenes.SCENES)
+    assert sum(map(len, freer.values())) >= 60
+    assert not {p for texts in plain.values() for p in texts} & {p for texts in freer.values() for p in texts}
+
+
+def test_frechet_distance_is_the_formula() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(400, 5)) @ rng.normal(size=(5, 5))
+    b = rng.normal(size=(400, 5)) + 0.7
+    first, second = evaluation.shrunk_covariance(a), evaluation.shrunk_covariance(b)
+    means = a.mean(0) - b.mean(0)
+    expected = means @ means + np.trace(first + second - 2 * np.real(sqrtm(first @ second)))
+    assert evaluation.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert evaluation.frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+    assert evaluation.frechet_distance(a, a + 1) == pytest.approx(5, rel=1e-6)
+
+
+def test_shrinking_moves_few_samples_more_than_many() -> None:
+    rng = np.random.default_rng(1)
+    spread = np.diag([9.0, 1.0, 1.0, 1.0])
+    few, many = rng.normal(size=(8, 4)) @ spread**0.5, rng.normal(size=(5000, 4)) @ spread**0.5
+    assert np.abs(evaluation.shrunk_covariance(many) - spread).max() < 0.5
+    plain = np.cov(few.T, bias=True)
+    shrunk = evaluation.shrunk_covariance(few)
+    assert np.trace(shrunk) == pytest.approx(np.trace(plain))
+    assert np.linalg.cond(shrunk) < np.linalg.cond(plain)
+
+
+def test_a_halo_is_rough_and_a_smooth_backdrop_is_not() -> None:
+    y, x = np.mgrid[0:64, 0:64]
+    smooth = np.stack([100 + x, 80 + y, 60 + 0.02 * x * y], -1)
+    fit = np.ones((64, 64), bool)
+    fit[20:40, 20:40] = False
+    assert evaluation.smooth_residual(smooth, fit).max() < 1e-6
+    smooth[22:38, 22:38] += 30
+    residual = evaluation.smooth_residual(smooth, fit)
+    assert residual[22:38, 22:38].min() > 25
+    assert residual[fit].max() < 1e-6
+
+
+def test_growth_is_the_new_area_over_the_old() -> None:
+    before, after = np.zeros((10, 10), bool), np.zeros((10, 10), bool)
+    before[:5, :4] = True
+    after[:5, 2:6] = True
+    assert evaluation._growth(before, after) == 0.5
+    assert evaluation._growth(before, before) == 0
+
+
+def test_the_reader_learns_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "PER_SCENE", 4)
+    monkeypatch.setattr(readers, "_TEST_PER_SCENE", 2)
+    monkeypatch.setattr(readers, "known_photos", lambda: [])
+    reader = readers.train(tmp_path, epochs=12)
+    drawn = readers.drawings(tmp_path)
+    seen = reader.read(list(drawn.pictures))
+    assert len(drawn.labels) == 4 * len(scenes.SCENES)
+    assert (seen == drawn.labels).mean() > 5 / len(scenes.SCENES)
+    again = readers.load(tmp_path)
+    assert np.array_equal(again.read(list(drawn.pictures)), seen)
+    with pytest.raises(FileNotFoundError, match=r"python -m models\.training readers"):
+        readers.load(tmp_path / "elsewhere")
+
+
+def test_flaws_keep_range_and_shape() -> None:
+    pictures = torch.rand(8, 3, 64, 64) * 2 - 1
+    flawed = readers.flawed(pictures, torch.Generator().manual_seed(0))
+    assert flawed.shape == pictures.shape
+    assert -1 <= flawed.min() <= flawed.max() <= 1
+    assert not torch.equal(flawed, pictures)
+
+
+def test_the_table_shows_every_measure() -> None:
+    figures = {"prompts": {"top1": 0.9, "pictures": 34, "by_scene": {}}, "VAE": {"psnr": 31.25, "pictures": 64}}
+    assert json.loads(json.dumps(figures)) == figures
+    lines = evaluation.table(figures).splitlines()
+    assert lines[0].split() == ["prompts", "34", "top1", "0.900"]
+    assert "psnr 31.250" in lines[1]
