@@ -337,11 +337,11 @@ def _mask(rgb: Pixels) -> Mask:
 
 
 def _real_photos() -> list[Pixels]:
-    """Photographs with one subject that need no download: three of scikit-image's too are those of docs/photos."""
+    """Nine photographs with one subject that need no download: those of docs/photos and three of scikit-image's."""
     from skimage import data
 
     folder = _HERE.parents[1] / "docs" / "photos"
-    ours = [np.asarray(Image.open(folder / f"{name}.jpg").convert("RGB")) for name in ("astronaut", "cat", "coffee")]
+    ours = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.jpg"))]
     grey = np.asarray(Image.fromarray(data.camera()).convert("RGB"))
     return [*ours, grey, np.asarray(data.rocket()), np.asarray(data.stereo_motorcycle()[0])]
 
