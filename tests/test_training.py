@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import DDPMScheduler, LCMScheduler, UNet2DConditionModel
 from transformers import CLIPTokenizer
 
 from engine.tokenizer import ClipTokenizer
 from export.lora import _layers
 from models.training import autoencoder, dataset, denoiser, distil, latent, photos, scenes, state, subjects, vocabulary
 from models.training.canvas import Canvas
-from models.training.palette import COLOURS
 
 # Words with a vector of their own; with the captions' more than the embedding is wide.
 DICTIONARY = [
@@ -59,7 +58,6 @@ def test_every_scene_is_a_captioned_picture_of_any_shape(scene: str, height: int
     assert one.caption == again.caption
     assert not np.array_equal(one.picture, other.picture)
     assert one.caption == one.caption.lower().strip() != ""
-    assert one.colour is None or one.colour in COLOURS
 
 
 def test_there_are_scenes_enough_and_they_differ() -> None:
@@ -97,7 +95,7 @@ def test_photographs_are_cropped_to_shape_and_the_held_out_part_stays_out(tmp_pa
             assert crop.max() < 0.1
             assert caption in photo.captions
         held_out, _ = photos.crop(photo, tmp_path, rng, 48, 64, held_out=True)
-        assert held_out[24, 32].min() > 0.3
+        assert held_out.min() > 0.3
 
 
 def test_subjects_leave_room_and_stand_in_the_frame() -> None:
@@ -117,12 +115,6 @@ def test_the_encoder_is_the_analytic_latent() -> None:
     with torch.no_grad():
         latents = vae.encode(torch.from_numpy(shown).permute(0, 3, 1, 2)).latents.numpy()
     assert np.abs(latents - latent.encode(shown)).max() < 1e-4
-
-
-def test_thumbnails_are_the_cells_mean_colours() -> None:
-    shown = pictures(4) * 2 - 1
-    cells = shown.reshape(4, 8, 8, 12, 8, 3).mean((2, 4))
-    assert np.abs(latent.thumbnails(latent.encode(shown)) - cells).max() < 1e-5
 
 
 def test_the_decoder_improves_and_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +163,7 @@ def test_the_training_set_comes_back_as_drawn(work: Path) -> None:
     for (height, width), bucket in buckets.items():
         assert bucket.latents.shape == (12, 4, height // 8, width // 8)
         assert bucket.masks.shape == (12, 1, height // 8, width // 8)
-        assert len(bucket.captions) == len(bucket.scenes) == 12
+        assert len(bucket.captions) == 12
         shown = dataset.load_pictures(work / "data")[height, width] / np.float32(127.5) - 1
         # Apart by the dither and half a grey level alone.
         assert np.abs(latent.encode(shown.astype(np.float32)) - bucket.latents).max() < 0.1
@@ -240,7 +232,6 @@ def test_a_killed_denoiser_training_ends_as_one_that_was_not(work: Path, tiny_un
     train(tmp_path / "killed", 4, cooldown=0)
     before = weights(tmp_path / "killed")
     train(tmp_path / "killed", 8)
-    train(tmp_path / "whole", 4, cooldown=0)
     train(tmp_path / "whole", 8)
     after, whole = weights(tmp_path / "killed"), weights(tmp_path / "whole")
     assert all(torch.equal(after[name], whole[name]) for name in whole)
@@ -291,3 +282,76 @@ def test_the_change_that_is_trained_is_the_change_that_is_saved(tiny_unet: Path,
         dotted = next(n for n in changes if f"unet_{n.replace('.', '_')}" == name)
         expected = original[f"{dotted}.weight"] + layer.change(shapes[dotted])
         assert torch.allclose(module.weight, expected, atol=2e-2, rtol=2e-3)  # stored as float16
+
+
+@pytest.mark.usefixtures("small")
+def test_the_loss_is_nothing_for_who_predicts_v(work: Path) -> None:
+    """A model that solves x = alpha z + sigma noise for v, from the z that `draw` gives for the same seed."""
+    (bucket, *_) = dataset.load(work / "data").values()
+    examples = denoiser.Examples(bucket, work / "tokenizer", "cpu")
+    scheduler = DDPMScheduler(**denoiser.SCHEDULE)
+    z, masks, kept, _ = examples.draw(6, torch.Generator().manual_seed(3))
+
+    def knows(x: torch.Tensor, timesteps: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        assert x.shape == (6, 9, 8, 8)
+        assert ids.shape == (6, vocabulary.LENGTH)
+        assert torch.equal(x[:, 4:5], masks)
+        assert torch.equal(x[:, 5:], kept)
+        a = scheduler.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+        noise = (x[:, :4] - a.sqrt() * z) / (1 - a).sqrt()
+        v: torch.Tensor = a.sqrt() * noise - (1 - a).sqrt() * z
+        return v
+
+    loss = denoiser._loss(knows, examples, 6, scheduler, torch.Generator().manual_seed(3))
+    assert loss < 1e-6
+    wrong = denoiser._loss(lambda *inputs: -knows(*inputs), examples, 6, scheduler, torch.Generator().manual_seed(3))
+    assert wrong > 0.1
+
+
+@pytest.mark.usefixtures("small")
+def test_what_is_drawn_shows_the_subject_where_it_is_kept(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bucket, *_) = dataset.load(work / "data").values()
+    examples = denoiser.Examples(bucket, work / "tokenizer", "cpu")
+    monkeypatch.setattr(denoiser, "_UNMASKED", 0.0)
+    monkeypatch.setattr(denoiser, "_UNCAPTIONED", 1.0)
+    z, masks, kept, ids = examples.draw(8, torch.Generator().manual_seed(0))
+    assert 0 < masks.mean() < 1
+    assert torch.equal(z * (1 - masks), kept * (1 - masks))
+    assert torch.equal(ids, examples.empty.expand(8, -1))
+    monkeypatch.setattr(denoiser, "_UNMASKED", 1.0)
+    _, masks, kept, _ = examples.draw(8, torch.Generator().manual_seed(0))
+    grey = latent.encode(np.zeros((1, 8, 8, 3), np.float32))[0]
+    assert masks.min() == 1
+    assert torch.allclose(kept, torch.from_numpy(grey).expand_as(kept))
+
+
+def test_the_student_lands_where_lcms_sampler_looks() -> None:
+    """c_skip, c_out and x0 from v, held against diffusers' LCMScheduler."""
+    scheduler = LCMScheduler(**denoiser.SCHEDULE)
+    scheduler.set_timesteps(4)
+    torch.manual_seed(0)
+    x, condition, v = torch.randn(1, 4, 8, 8), torch.randn(1, 5, 8, 8), torch.randn(1, 4, 8, 8)
+    teller = distil._Distillation(None, lambda *_, **__: (v,), None, scheduler.alphas_cumprod)
+    for t in scheduler.timesteps:
+        landed = teller._land(x, condition, t[None], teller._alpha(t[None]), torch.zeros(1))
+        expected = scheduler.step(v, t, x, generator=torch.Generator().manual_seed(0)).denoised
+        assert torch.allclose(landed, expected, atol=1e-5)
+    clean = teller._land(x, condition, torch.tensor([0]), torch.ones(1, 1, 1, 1), torch.zeros(1))
+    assert torch.equal(clean, x)
+
+
+@pytest.mark.usefixtures("small")
+def test_distilling_another_teacher_starts_anew(work: Path, tiny_unet: Path, tmp_path: Path) -> None:
+    denoiser.train(work / "data", work / "tokenizer", tmp_path, steps=1, cooldown=0, cells=128, start=tiny_unet)
+    (tmp_path / "data").symlink_to(work / "data")
+    (tmp_path / "tokenizer").symlink_to(work / "tokenizer")
+    lora = tmp_path / "lora.safetensors"
+    distil.train(tmp_path, lora, steps=2, rank=2, cells=128)
+    first = lora.read_bytes()
+    lora.unlink()
+    distil.train(tmp_path, lora, steps=2, rank=2, cells=128)
+    assert lora.read_bytes() == first  # done already, and written all the same
+    assert len(list(tmp_path.glob("distil-*.pt"))) == 1
+    denoiser.train(work / "data", work / "tokenizer", tmp_path, steps=7, cooldown=0, cells=128, start=tiny_unet)
+    distil.train(tmp_path, lora, steps=2, rank=2, cells=128)
+    assert lora.read_bytes() != first

@@ -1,7 +1,4 @@
-"""`python -m models.training STEP`: draw, words, decoder, denoiser, distil, assemble, evaluate, in this order.
-
-Every step writes into one folder (`--work`), can be killed and started again, and goes on where it was.
-"""
+"""`python -m models.training STEP`; the steps and their order are in README.md beside this."""
 
 from __future__ import annotations
 
@@ -95,12 +92,12 @@ def denoiser(
 @_DEVICE
 @_SEED
 @click.option("--steps", default=1500, show_default=True)
-@click.option("--rank", default=32, show_default=True, help="Of the LoRA.")
+@click.option("--rank", default=24, show_default=True, help="Of the LoRA.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("models/nano/lcm-lora.safetensors"), show_default=True
 )
 def distil(work: Path, device: str, seed: int, steps: int, rank: int, out: Path) -> None:
-    """Distils text encoder and UNet into a LoRA for four steps without guidance."""
+    """Distils the UNet into a LoRA for four steps without guidance."""
     from models.training import distil
 
     distil.train(work, out, steps=steps, rank=rank, device=device, seed=seed)

@@ -1,7 +1,8 @@
 """nano's autoencoder: the encoder is written down, the decoder is trained.
 
 `AutoencoderTiny` has no normalisation, so the analytic latent (`latent.py`) can be put into its encoder's
-weights exactly.  The decoder starts as bilinear interpolation of the cells' mean colours and learns the rest.
+weights exactly.  The decoder starts near bilinear interpolation of the cells' mean colours (its tanh compresses the
+extremes) and learns the rest.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _ENCODER_CHANNELS = 5  # red, green, blue, luma twice
 
 
 def build() -> AutoencoderTiny:
-    """An autoencoder whose encoder is the analytic latent and whose decoder interpolates it."""
+    """An autoencoder whose encoder is the analytic latent and whose decoder nearly interpolates it."""
     vae = AutoencoderTiny(
         encoder_block_out_channels=(_ENCODER_CHANNELS,) * 4,
         decoder_block_out_channels=(CHANNELS,) * 4,

@@ -196,11 +196,9 @@ class Drawn:
     picture: (H, W, 3).  subject: what it shows, a noun phrase as people write it ("sandy beach").
     details: phrases that may stand before or after it ("at sunset", "with palm trees").
     defocus: the least and the greatest sigma that suit it, in 1/128 of the short side.
-    colour: the named colour that it mostly is, if the subject names one.
     """
 
     picture: Picture
     subject: str
     details: tuple[str, ...] = ()
     defocus: tuple[float, float] = (0.3, 2.0)
-    colour: str | None = None

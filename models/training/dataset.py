@@ -1,6 +1,6 @@
 """The training set on disk: latents and captions in chunks, each drawn from its own seed.
 
-A chunk is an `.npz` with `latents` (N, 4, h, w) float16, `captions` and `scenes` (N,) strings; a chunk of
+A chunk is an `.npz` with `latents` (N, 4, h, w) float16 and `captions` (N,) strings; a chunk of
 masks has `masks` (N, 1, h, w) bool, True where the background is to be painted, and `kept` (N, 4, h, w)
 float16, the latents of the masked picture.  Some chunks keep the `pictures` (N, H, W, 3) as bytes too, for
 the decoder.  What is there already is not drawn again.
@@ -84,7 +84,6 @@ def _scenes(task: Task, photo_cache: Path) -> dict[str, NDArray[np.generic]]:
     arrays: dict[str, NDArray[np.generic]] = {
         "latents": _encode([example.picture for example in examples]),
         "captions": np.array([example.caption for example in examples]),
-        "scenes": np.array([example.scene for example in examples]),
     }
     if task.index < _WITH_PICTURES:
         arrays["pictures"] = np.stack([scenes.to_bytes(example.picture, rng) for example in examples])
@@ -116,7 +115,6 @@ class Bucket:
 
     latents: NDArray[np.float16]
     captions: list[str]
-    scenes: list[str]
     masks: NDArray[np.bool_]
     kept: NDArray[np.float16]
 
@@ -131,7 +129,6 @@ def load(folder: Path) -> dict[tuple[int, int], Bucket]:
             buckets[height, width] = Bucket(
                 np.concatenate([chunk["latents"] for chunk in drawn]),
                 [str(said) for chunk in drawn for said in chunk["captions"]],
-                [str(scene) for chunk in drawn for scene in chunk["scenes"]],
                 np.concatenate([chunk["masks"] for chunk in masks]),
                 np.concatenate([chunk["kept"] for chunk in masks]),
             )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers.training_utils import compute_snr
 from numpy.typing import NDArray
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -148,7 +149,9 @@ def train(
     `out/text_encoder` and `out/unet`.
     """
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    if world > 1 and not distributed.is_initialized():
+    if world > 1:
+        if device == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     torch.manual_seed(seed)
     model = build(tokenizer, start).to(device)
@@ -159,14 +162,14 @@ def train(
     trained: Any = DistributedDataParallel(model) if world > 1 else model
     examples = [Examples(bucket, tokenizer, device) for bucket in dataset.load(data).values()]
     share = shares(examples)
-    alphas = DDPMScheduler(**SCHEDULE).alphas_cumprod.to(device)
+    scheduler = DDPMScheduler(**SCHEDULE)
     bar = tqdm(range(done, steps), initial=done, total=steps, unit="step", desc="denoiser", disable=rank > 0)
     running = 0.0
     for step in bar:
         chosen = examples[int(np.random.default_rng([seed, step]).choice(len(examples), p=share))]
         generator = torch.Generator().manual_seed((seed * 10_000_000 + step) * world + rank)
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            loss = _loss(trained, chosen, max(1, round(cells / chosen.cells / world)), alphas, generator)
+            loss = _loss(trained, chosen, max(1, round(cells / chosen.cells / world)), scheduler, generator)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * min(1.0, (step + 1) / 100, (steps - step) / max(1, cooldown))
         optimizer.zero_grad()
@@ -180,9 +183,12 @@ def train(
         if rank == 0 and step % 20 == 19:
             bar.set_postfix(loss=f"{running:.4f}", refresh=False)
         if rank == 0 and (step % 500 == 499 or step + 1 == steps):
-            state.save(out / "denoiser.pt", step + 1, model=model, average=average, optimizer=optimizer)
+            # The state last: a kill before it trains these steps again, a kill after it loses nothing.
             average.unet.save_pretrained(out / "unet")
             average.text_encoder.save_pretrained(out / "text_encoder")
+            state.save(out / "denoiser.pt", step + 1, model=model, average=average, optimizer=optimizer)
+    if world > 1:
+        distributed.destroy_process_group()
 
 
 def shares(examples: list[Examples]) -> NDArray[np.float64]:
@@ -198,26 +204,26 @@ def follow(average: nn.Module, model: nn.Module, keep: float) -> None:
 
 
 def _optimizer(model: Denoiser, learning_rate: float) -> torch.optim.Optimizer:
-    """AdamW, without decay for biases, norms and embeddings: a fixed embedding would shrink."""
-    embeddings = set(model.text_encoder.text_model.embeddings.parameters())
-    decayed = [p for p in model.parameters() if p.ndim > 1 and p not in embeddings]
-    others = [p for p in model.parameters() if p.ndim <= 1 or p in embeddings]
+    """AdamW, without decay for biases, norms and the tokens' embeddings: the fixed ones would shrink."""
+    tokens = model.text_encoder.text_model.embeddings.token_embedding.weight
+    decayed = [p for p in model.parameters() if p.ndim > 1 and p is not tokens]
+    others = [p for p in model.parameters() if p.ndim <= 1 or p is tokens]
     groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), fused=True)
 
 
-def _loss(trained: Any, chosen: Examples, batch: int, alphas: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _loss(
+    trained: Any, chosen: Examples, batch: int, scheduler: DDPMScheduler, generator: torch.Generator
+) -> torch.Tensor:
     """The weighted error of v on a random batch at random timesteps."""
     z, masks, kept, ids = chosen.draw(batch, generator)
     timesteps = torch.randint(1000, (batch,), generator=generator).to(z.device)
     noise = torch.randn(z.shape, generator=generator)
     noise = (noise + _OFFSET_NOISE * torch.randn((batch, 4, 1, 1), generator=generator)).to(z.device)
-    a = alphas[timesteps].view(-1, 1, 1, 1)
-    noisy = a.sqrt() * z + (1 - a).sqrt() * noise
-    v = a.sqrt() * noise - (1 - a).sqrt() * z
+    noisy, v = scheduler.add_noise(z, noise, timesteps), scheduler.get_velocity(z, noise, timesteps)
     x = torch.cat([noisy, masks, kept], 1).contiguous(memory_format=torch.channels_last)
     predicted = trained(x, timesteps, ids).float()
-    snr = a / (1 - a)
+    snr = compute_snr(scheduler, timesteps).view(-1, 1, 1, 1)
     weight = snr.clamp(max=_SNR_CAP) / (snr + 1) * (_KEPT_WEIGHT + (1 - _KEPT_WEIGHT) * masks)
     loss: torch.Tensor = ((predicted - v).pow(2) * weight).mean()
     return loss

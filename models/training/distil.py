@@ -21,6 +21,7 @@ from torch.nn.utils import parametrize
 from tqdm import tqdm
 from transformers import CLIPTextModel
 
+from models.store import sha256
 from models.training import dataset, state
 from models.training.denoiser import _KEPT_WEIGHT, SCHEDULE, Examples, follow, shares
 
@@ -76,7 +77,7 @@ def train(
     out: Path,
     *,
     steps: int,
-    rank: int = 32,
+    rank: int = 24,
     cells: int = 6144,
     learning_rate: float = 5e-4,
     guidance: tuple[float, float] = (3.0, 5.0),
@@ -99,7 +100,9 @@ def train(
     lora = nn.ModuleDict({name.replace(".", "-"): change for name, change in changes.items()})
     average = deepcopy(lora).requires_grad_(False)
     optimizer = torch.optim.AdamW(lora.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
-    done = state.resume(work / "distil.pt", device, lora=lora, average=average, optimizer=optimizer)
+    # Another teacher's half-done distillation is none of this one's.
+    kept_state = work / f"distil-{sha256(work / 'unet' / 'diffusion_pytorch_model.safetensors')[:12]}.pt"
+    done = state.resume(kept_state, device, lora=lora, average=average, optimizer=optimizer)
     examples = [Examples(bucket, work / "tokenizer", device) for bucket in dataset.load(work / "data").values()]
     share = shares(examples)
     distillation = _Distillation(teacher, student, text_encoder, DDPMScheduler(**SCHEDULE).alphas_cumprod.to(device))
@@ -120,8 +123,8 @@ def train(
         if step % 20 == 19:
             bar.set_postfix(loss=f"{loss.item():.4f}", refresh=False)
         if step % 200 == 199 or step + 1 == steps:
-            state.save(work / "distil.pt", step + 1, lora=lora, average=average, optimizer=optimizer)
-            save_lora({name: cast(LowRank, average[name.replace(".", "-")]) for name in changes}, shapes, out)
+            state.save(kept_state, step + 1, lora=lora, average=average, optimizer=optimizer)
+    save_lora({name: cast(LowRank, average[name.replace(".", "-")]) for name in changes}, shapes, out)
 
 
 @dataclass(frozen=True)

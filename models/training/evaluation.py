@@ -85,8 +85,8 @@ class Painter:
 
     @property
     def _empty(self) -> Scene:
-        # The engine wants a subject. This one is a corner's few pixels of the grey that stands for "unknown":
-        # the mask's growth reaches over them, and the network is shown a blank canvas.
+        # The engine wants a subject. This one is a corner's few pixels of the grey that stands for "unknown",
+        # and the mask is sampled at each cell's first pixel: the network is shown a blank canvas.
         subject = np.zeros((SIDE, SIDE), np.uint8)
         subject[-6:, -6:] = 255
         return self.generator.prepare(np.full((SIDE, SIDE, 3), 128, np.uint8), mask=subject)
@@ -239,7 +239,10 @@ def frechet_distance(a: Array, b: Array) -> float:
 
 
 def _unseen(photo_cache: Path, purpose: int, number: int) -> list[tuple[Pixels, str]]:
-    """Pictures (SIDE, SIDE, 3) and captions that were not trained on: three drawn ones to a photograph's crop."""
+    """Pictures (SIDE, SIDE, 3) that were not trained on, three drawn ones to a photograph's crop.
+
+    Their captions are of the training set's kind; a photograph's few captions are the very same.
+    """
     rng, known, found = _rng(purpose), readers.known_photos(), []
     for i in range(number):
         if i % 4 == 3:
@@ -393,21 +396,27 @@ def subject_photos(number: int) -> list[tuple[Pixels, Mask]]:
 def extension(painter: Painter, quick: bool) -> dict[str, Any]:
     """By how much of its area a subject seems to grow in what is painted: area(m_out - m_in) / area(m_in).
 
-    m_in is u2netp's mask of the photo, m_out that of the painted picture, nothing pasted over it.
+    m_in is u2netp's mask of the photo, m_out that of the painted picture, nothing pasted over it.  `lost`:
+    the share of pictures whose m_out touches less than half of m_in; their growth says little.
     """
     prompts, rng = plain_prompts(), _rng(6)
     cases = subject_photos(10 if quick else 40)
-    grown, drawn_grown = [], []
+    vae = VAE(painter.generator.folder, painter.generator.backend, painter.generator.device)
+    grown, drawn_grown, lost = [], [], []
     for i, (photo, mask) in enumerate(_progress(cases, "subjects")):
         scene = painter.generator.prepare(photo, mask=mask.astype(np.uint8) * 255)
         kind = EXTENSION_SCENES[i % len(EXTENSION_SCENES)]
         painted = painter.background(scene, prompts[kind][0], i)
         drawn = _bytes(scenes.example(rng, SIDE, SIDE, scene=kind).picture)
-        grown.append(_growth(mask, _mask(painted)))
-        drawn_grown.append(_growth(mask, _mask(np.where(mask[..., None], photo, drawn))))
+        after = _mask(painted)
+        lost.append((after & mask).sum() < 0.5 * mask.sum())
+        grown.append(_growth(mask, after))
+        # Through the VAE, too: a subject that stays sharp is found more easily.
+        drawn_grown.append(_growth(mask, _mask(_round_trip(vae, np.where(mask[..., None], photo, drawn)))))
     return {
         "mean": float(np.mean(grown)),
         "median": float(np.median(grown)),
+        "lost": float(np.mean(lost)),
         "mean_drawn": float(np.mean(drawn_grown)),
         "median_drawn": float(np.median(drawn_grown)),
         "pictures": len(grown),
@@ -445,15 +454,21 @@ def diversity(painter: Painter, quick: bool) -> dict[str, Any]:
     }
 
 
+def _round_trip(vae: VAE, picture: Pixels) -> Pixels:
+    """Encoded and decoded."""
+    image = (picture.astype(np.float32) / np.float32(127.5) - 1).transpose(2, 0, 1)[None]
+    decoded = vae.decode(vae.encode(image))[0].transpose(1, 2, 0)
+    return np.asarray(np.clip(np.round((decoded + 1) * 127.5), 0, 255), np.uint8)
+
+
 def round_trip(painter: Painter, photo_cache: Path, quick: bool) -> dict[str, Any]:
     """PSNR in dB, mean over unseen pictures, of the engine's VAE: encoded and decoded."""
     vae = VAE(painter.generator.folder, painter.generator.backend, painter.generator.device)
     unseen = _unseen(photo_cache, 8, 16 if quick else 64)
     decibels = []
     for picture, _ in _progress(unseen, "VAE"):
-        image = (picture.astype(np.float32) / np.float32(127.5) - 1).transpose(2, 0, 1)[None]
-        error = (vae.decode(vae.encode(image)) - image) / 2
-        decibels.append(-10 * np.log10(float((error.astype(np.float64) ** 2).mean()) + 1e-12))
+        error = (_round_trip(vae, picture).astype(np.float64) - picture) / 255
+        decibels.append(-10 * np.log10(float((error**2).mean()) + 1e-12))
     return {
         "psnr": float(np.mean(decibels)),
         "psnr_drawn": float(np.mean([value for i, value in enumerate(decibels) if i % 4 != 3])),

@@ -635,18 +635,18 @@ FLOWERS: dict[str, Rgb] = {
 MANY = ("colourful", "colorful", "mixed", "bright", "multicoloured")
 
 
-def flower_colour(canvas: Canvas) -> tuple[str, tuple[Rgb, ...], str | None]:
-    """(How the flowers are called, their colours, the palette's key if it is one colour)."""
+def flower_colour(canvas: Canvas) -> tuple[str, tuple[Rgb, ...]]:
+    """How the flowers are called, and their colours."""
     if canvas.chance(0.22):
-        return canvas.pick(MANY), tuple(FLOWERS.values()), None
+        return canvas.pick(MANY), tuple(FLOWERS.values())
     key = canvas.pick(tuple(FLOWERS))
     name = canvas.pick(SYNONYMS[key]) if canvas.chance(0.15) and key not in ("white", "yellow") else key
-    return name, (FLOWERS[key],), key
+    return name, (FLOWERS[key],)
 
 
 def garden(canvas: Canvas) -> Drawn:
     """Flowers among leaves: a bed below a green background, or flowers all over."""
-    name, tones, key = flower_colour(canvas)
+    name, tones = flower_colour(canvas)
     green = canvas.vary(canvas.pick(((0.25, 0.45, 0.15), (0.14, 0.33, 0.13), (0.45, 0.6, 0.25))))
     top = canvas.pick((0.0, canvas.between(0.3, 0.62)))
     picture = green * (1 + 0.3 * canvas.noise(1.7))[..., None]
@@ -667,7 +667,7 @@ def garden(canvas: Canvas) -> Drawn:
     names: tuple[str, ...] = ("flower garden", "garden", "garden flowers", "flower bed", "spring flowers")
     subject = canvas.pick(forms).format(name) if canvas.chance(0.75) else canvas.pick(names)
     details = said(canvas.pick(("", "", "with green leaves", "in spring")))
-    return Drawn(picture, subject, details, (0.3, 2.0), key if name in subject else None)
+    return Drawn(picture, subject, details, (0.3, 2.0))
 
 
 def behind(canvas: Canvas, air: Sky, horizon: float, winter: bool = False) -> tuple[Picture, str]:
@@ -704,7 +704,6 @@ def meadow(canvas: Canvas) -> Drawn:
     field = canvas.vary(base) * air.tint * (0.9 + 0.16 * depth + 0.15 * n)[..., None]
     picture = mix(picture, field, edge_mask(canvas, horizon - 0.01 * canvas.profile(2)))
     tall = canvas.count(35, 65)
-    key = None
     names: tuple[str, ...]
     if kind == "wheat":
         ears = tuple(np.multiply(base, air.tint) * k for k in (0.72, 1.08, 1.2))
@@ -727,16 +726,16 @@ def meadow(canvas: Canvas) -> Drawn:
             "green meadow", "grass", "pasture", "green grass",
         )  # fmt: skip
     else:
-        name, tones, key = flower_colour(canvas)
+        name, tones = flower_colour(canvas)
         tones = tuple(tuple(np.multiply(tone, air.tint).tolist()) for tone in tones)
         picture = stamp(canvas, picture, bloom, tall, (2.2, 3.2), tones, top=horizon + 0.06, bottom=1.04, nearer=2.6)
         forms = ("meadow with {} flowers", "{} flower field", "field of {} flowers",
                       "{} wildflowers", "meadow full of {} flowers", "{} wildflower meadow")  # fmt: skip
         names = tuple(form.format(name) for form in forms)
         if canvas.chance(0.2):
-            names, key = ("wildflower meadow", "flower meadow", "field of flowers", "summer meadow"), None
+            names = ("wildflower meadow", "flower meadow", "field of flowers", "summer meadow")
     picture = mix(picture, air.haze, air.fog * 0.8 * (1 - depth))
-    return Drawn(picture, canvas.pick(names), said(*air.details[:1], words), (0.3, 2.2), key)
+    return Drawn(picture, canvas.pick(names), said(*air.details[:1], words), (0.3, 2.2))
 
 
 def lavender(canvas: Canvas) -> Drawn:
@@ -883,8 +882,8 @@ def greenery(canvas: Canvas) -> Drawn:
     subject = canvas.pick(names)
     if "green " in subject and key != "green" and canvas.chance(0.5):
         name = key if canvas.chance(0.5) else canvas.pick(SYNONYMS[key])
-        return Drawn(picture, subject.replace("green ", name + " ", 1), said(words), (0.5, 3.0), key)
-    return Drawn(picture, subject, said(words), (0.5, 3.0), key if key == "green" and "green " in subject else None)
+        return Drawn(picture, subject.replace("green ", name + " ", 1), said(words), (0.5, 3.0))
+    return Drawn(picture, subject, said(words), (0.5, 3.0))
 
 
 def branches(canvas: Canvas, picture: Picture, number: int, rgb: Picture) -> tuple[Picture, Picture]:
@@ -926,9 +925,7 @@ def blossom(canvas: Canvas) -> Drawn:
     )  # fmt: skip
     form = canvas.pick(names)
     words = canvas.pick((place, place, "in spring", ""))
-    return Drawn(
-        picture, form.format(name), said(words), (0.3, 2.0), ("white" if white else "pink") if "{" in form else None
-    )
+    return Drawn(picture, form.format(name), said(words), (0.3, 2.0))
 
 
 def lake(canvas: Canvas) -> Drawn:

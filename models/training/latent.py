@@ -3,7 +3,7 @@
 One cell is the mean colour of 8x8 pixels on opponent axes (luma Y, R - B, G - (R + B) / 2) and the luma
 of its upper half less that of its lower half, each whitened.  A small learnt autoencoder loses the
 green-magenta axis, whose variance is a quarter of luma's; this cannot.  It is linear in the picture,
-so `AutoencoderTiny`'s encoder, which is convolutions alone, computes it exactly (`vae.py`).
+so `AutoencoderTiny`'s encoder, which is convolutions alone, computes it exactly (`autoencoder.py`).
 """
 
 from __future__ import annotations
@@ -37,10 +37,3 @@ def encode(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
         axis=1,
     )
     return np.asarray((axes - MEAN[:, None, None]) / STD[:, None, None], np.float32)
-
-
-def thumbnails(latents: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean colours (N, H/8, W/8, 3) in [-1, 1] that the latents hold: `encode` undone, less the detail."""
-    luma, warm, green = np.moveaxis(latents[:, :3] * STD[:3, None, None] + MEAN[:3, None, None], 1, 0)
-    middle = luma - LUMA[1] * green - (LUMA[0] - LUMA[2]) / 2 * warm
-    return np.asarray(np.stack([middle + warm / 2, middle + green, middle - warm / 2], axis=-1), np.float32)

@@ -317,7 +317,7 @@ def crop(
     """One random crop of a fetched picture, defocused, and one of its captions.
 
     The crop is (height, width, 3) float32 sRGB in [0, 1], mirrored half the time. Its defocus is a Gaussian of
-    0.3 to 2.5 hundred-and-twenty-eighths of the short side. With `held_out` a panorama's crop is centred in
+    0.3 to 2.5 hundred-and-twenty-eighths of the short side. With `held_out` a panorama's crop lies in
     HELD_OUT_TURN and a wallpaper's lies in HELD_OUT_WIDTH; without it neither overlaps that part.
     """
     sigma = float(rng.uniform(0.3, 2.5)) * min(height, width) / 128
@@ -455,7 +455,8 @@ def _look(
 ) -> NDArray[np.float32]:
     """What a level camera inside a panorama sees: linear light (height, width, 3), long side 50 to 95 degrees."""
     rows, columns, _ = light.shape
-    field = np.radians(rng.uniform(50, 95))
+    # A narrower view where all of it has to lie within the held-out sixth.
+    field = np.radians(rng.uniform(25, 40) if held_out else rng.uniform(50, 95))
     pitch = rng.uniform(-0.08, 0.2)
     long = max(height, width)
     fine = max(1, int(np.ceil(_NATIVE_WIDTH * field / (2 * np.pi) / long)))
@@ -467,11 +468,9 @@ def _look(
     latitude = np.arctan2(np.cos(pitch) * y + np.sin(pitch), np.hypot(x, ahead))
 
     start, stop = (2 * np.pi * turn for turn in HELD_OUT_TURN)
-    if held_out:
-        yaw = rng.uniform(start, stop)
-    else:
-        reach = float(np.abs(longitude).max()) + 2 * np.pi / columns
-        yaw = rng.uniform(stop + reach, start + 2 * np.pi - reach)
+    reach = float(np.abs(longitude).max()) + 2 * np.pi / columns
+    first, last = (start, stop) if held_out else (stop, start + 2 * np.pi)
+    yaw = rng.uniform(first + reach, last - reach)
     u = ((yaw + longitude) / (2 * np.pi) % 1 * columns - 0.5).ravel()
     v = np.clip((0.5 - latitude / np.pi) * rows - 0.5, 0, rows - 1).ravel()
     view = _sample(light, v, u).reshape(height, fine, width, fine, 3)

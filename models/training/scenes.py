@@ -27,13 +27,12 @@ _COLOURED = {"studio", "gradient", "fabric", "bokeh", "neon"}
 class Example:
     """A picture (H, W, 3), float32 in [0, 1], and what is said of it.
 
-    scene: one of SCENES, or a photograph's own.  colour: the palette's name of what it mostly is, if any.
+    scene: one of SCENES, or a photograph's own.
     """
 
     picture: Picture
     caption: str
     scene: str
-    colour: str | None
 
 
 def example(
@@ -44,7 +43,7 @@ def example(
     if scene is None and photo_cache is not None and canvas.chance(PHOTO_SHARE):
         photo = canvas.pick(photos.PHOTOS)
         picture, said = photos.crop(photo, photo_cache, rng, height, width)
-        return Example(picture, said, photo.scene, None)
+        return Example(picture, said, photo.scene)
     if scene is None:
         names = list(_DRAWN)
         weights = np.array([_DRAWN[name][1] for name in names])
@@ -58,7 +57,7 @@ def example(
     if scene not in _COLOURED and canvas.chance(0.2):
         picture, phrase = (grading.tint if canvas.chance(0.45) else grading.light)(canvas, np.clip(picture, 0, 1))
         said = f"{said} {phrase}" if canvas.chance(0.7) else f"{phrase} {said}"
-    return Example(np.clip(picture, 0, 1).astype(np.float32), said, scene, drawn.colour)
+    return Example(np.clip(picture, 0, 1).astype(np.float32), said, scene)
 
 
 def to_bytes(picture: Picture, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -89,7 +89,7 @@ def studio(canvas: Canvas) -> Drawn:
             f"mottled {says} background", f"cloudy {says} portrait backdrop",
         )  # fmt: skip
     picture = true_to(lit(tone, light), tone)
-    return Drawn(picture, canvas.pick(nouns), tuple(details), (0.2, 2.0), name)
+    return Drawn(picture, canvas.pick(nouns), tuple(details), (0.2, 2.0))
 
 
 def gradient(canvas: Canvas) -> Drawn:
@@ -174,24 +174,24 @@ def fabric(canvas: Canvas) -> Drawn:
         )
     details = (canvas.pick(("with soft folds", "with folds", "draped in waves", "in soft light")),)
     picture = true_to(lit(tone, light), tone)
-    return Drawn(picture, f"{says} {canvas.pick(nouns)}", details[: canvas.count(0, 2)], (0.3, 1.8), name)
+    return Drawn(picture, f"{says} {canvas.pick(nouns)}", details[: canvas.count(0, 2)], (0.3, 1.8))
 
 
 # How the wood is called, its colour, and the palette's name for it where there is one.
-WOODS: tuple[tuple[str, tuple[float, float, float], str | None], ...] = (
-    ("", (0.6, 0.4, 0.22), None),
-    ("brown", (0.45, 0.28, 0.16), "brown"),
-    ("dark", (0.26, 0.16, 0.1), None),
-    ("light", (0.82, 0.66, 0.46), None),
-    ("rustic", (0.48, 0.33, 0.2), None),
-    ("weathered", (0.52, 0.48, 0.42), None),
-    ("white", (0.96, 0.95, 0.94), "white"),
-    ("grey", (0.52, 0.51, 0.5), "grey"),
-    ("oak", (0.7, 0.52, 0.32), None),
-    ("walnut", (0.36, 0.22, 0.14), None),
-    ("black", (0.09, 0.085, 0.08), "black"),
-    ("teal painted", (0.1, 0.45, 0.46), "teal"),
-    ("blue painted", (0.2, 0.4, 0.78), "blue"),
+WOODS: tuple[tuple[str, tuple[float, float, float]], ...] = (
+    ("", (0.6, 0.4, 0.22)),
+    ("brown", (0.45, 0.28, 0.16)),
+    ("dark", (0.26, 0.16, 0.1)),
+    ("light", (0.82, 0.66, 0.46)),
+    ("rustic", (0.48, 0.33, 0.2)),
+    ("weathered", (0.52, 0.48, 0.42)),
+    ("white", (0.96, 0.95, 0.94)),
+    ("grey", (0.52, 0.51, 0.5)),
+    ("oak", (0.7, 0.52, 0.32)),
+    ("walnut", (0.36, 0.22, 0.14)),
+    ("black", (0.09, 0.085, 0.08)),
+    ("teal painted", (0.1, 0.45, 0.46)),
+    ("blue painted", (0.2, 0.4, 0.78)),
 )
 
 
@@ -209,7 +209,7 @@ def planks(canvas: Canvas, tone: Picture, number: float, seam: float = 0.05) -> 
 
 def woodwall(canvas: Canvas) -> Drawn:
     """A wall or a deck of wooden boards, upright or lying."""
-    word, rgb, name = canvas.pick(WOODS)
+    word, rgb = canvas.pick(WOODS)
     lying = canvas.chance(0.5)
     turned = Canvas(canvas.rng, canvas.width, canvas.height) if lying else canvas
     picture = planks(turned, canvas.vary(rgb, 0.04), canvas.between(2.8, 6.2), canvas.between(0.04, 0.075))
@@ -228,7 +228,7 @@ def woodwall(canvas: Canvas) -> Drawn:
         else ("with vertical planks", "with upright boards")
     )
     details = (canvas.pick(way),) if canvas.chance(0.4) else ()
-    return Drawn(picture, f"{word} {canvas.pick(nouns)}".strip(), details, (0.2, 1.2), name)
+    return Drawn(picture, f"{word} {canvas.pick(nouns)}".strip(), details, (0.2, 1.2))
 
 
 def greenery(canvas: Canvas) -> Drawn:
@@ -241,7 +241,7 @@ def greenery(canvas: Canvas) -> Drawn:
 
 def woodtable(canvas: Canvas) -> Drawn:
     """A wooden table top in perspective, something out of focus behind it."""
-    word, rgb, _ = canvas.pick(WOODS)
+    word, rgb = canvas.pick(WOODS)
     behind: Callable[[Canvas], Drawn] = canvas.pick(
         (livingroom, kitchen, cafe, citynight, library, office, bokeh, bokeh, studio, gradient, greenery, greenery)
     )
@@ -272,25 +272,25 @@ def woodtable(canvas: Canvas) -> Drawn:
 
 
 # What the wall is called, the bricks, the mortar, and the palette's name.
-BRICKS: tuple[tuple[str, tuple[float, float, float], tuple[float, float, float], str | None], ...] = (
-    ("red", (0.62, 0.2, 0.14), (0.76, 0.72, 0.66), "red"),
-    ("red", (0.58, 0.18, 0.13), (0.3, 0.25, 0.23), "red"),
-    ("", (0.6, 0.27, 0.18), (0.76, 0.72, 0.66), None),
-    ("old", (0.56, 0.32, 0.23), (0.72, 0.68, 0.6), None),
-    ("white", (0.92, 0.91, 0.89), (0.66, 0.65, 0.63), "white"),
-    ("white", (0.93, 0.92, 0.9), (0.72, 0.71, 0.69), "white"),
-    ("grey", (0.48, 0.48, 0.49), (0.72, 0.72, 0.72), "grey"),
-    ("dark grey", (0.24, 0.24, 0.25), (0.45, 0.45, 0.45), "dark grey"),
-    ("brown", (0.4, 0.25, 0.17), (0.62, 0.57, 0.5), "brown"),
-    ("black", (0.08, 0.08, 0.085), (0.27, 0.27, 0.27), "black"),
-    ("beige", (0.83, 0.74, 0.6), (0.62, 0.54, 0.43), "beige"),
-    ("orange", (0.82, 0.42, 0.18), (0.82, 0.78, 0.7), "orange"),
+BRICKS: tuple[tuple[str, tuple[float, float, float], tuple[float, float, float]], ...] = (
+    ("red", (0.62, 0.2, 0.14), (0.76, 0.72, 0.66)),
+    ("red", (0.58, 0.18, 0.13), (0.3, 0.25, 0.23)),
+    ("", (0.6, 0.27, 0.18), (0.76, 0.72, 0.66)),
+    ("old", (0.56, 0.32, 0.23), (0.72, 0.68, 0.6)),
+    ("white", (0.92, 0.91, 0.89), (0.66, 0.65, 0.63)),
+    ("white", (0.93, 0.92, 0.9), (0.72, 0.71, 0.69)),
+    ("grey", (0.48, 0.48, 0.49), (0.72, 0.72, 0.72)),
+    ("dark grey", (0.24, 0.24, 0.25), (0.45, 0.45, 0.45)),
+    ("brown", (0.4, 0.25, 0.17), (0.62, 0.57, 0.5)),
+    ("black", (0.08, 0.08, 0.085), (0.27, 0.27, 0.27)),
+    ("beige", (0.83, 0.74, 0.6), (0.62, 0.54, 0.43)),
+    ("orange", (0.82, 0.42, 0.18), (0.82, 0.78, 0.7)),
 )
 
 
 def brick(canvas: Canvas) -> Drawn:
     """A brick wall, five to nine courses over the short side."""
-    word, rgb, mortar, name = canvas.pick(BRICKS)
+    word, rgb, mortar = canvas.pick(BRICKS)
     shape = canvas.between(2.0, 2.7)
     rows = canvas.y * (canvas.height / canvas.short) * canvas.between(5, 9) + canvas.between(0, 1)
     rate = float(rows[1, 0] - rows[0, 0]) * canvas.height
@@ -317,29 +317,28 @@ def brick(canvas: Canvas) -> Drawn:
         f"{word} {canvas.pick(nouns)}".strip(),
         details,
         (0.1, 0.9),
-        name,
     )
 
 
 # What the marble is called, its ground, its veins, and the palette's name.
-MARBLES: tuple[tuple[str, tuple[float, float, float], tuple[float, float, float], str | None], ...] = (
-    ("white", (0.95, 0.95, 0.95), (0.42, 0.43, 0.47), "white"),
-    ("white", (0.96, 0.95, 0.93), (0.62, 0.52, 0.38), "white"),
-    ("black", (0.04, 0.04, 0.05), (0.82, 0.8, 0.76), "black"),
-    ("black", (0.05, 0.05, 0.05), (0.8, 0.62, 0.25), "black"),
-    ("green", (0.1, 0.36, 0.24), (0.75, 0.86, 0.78), "green"),
-    ("dark green", (0.05, 0.22, 0.14), (0.62, 0.74, 0.66), "dark green"),
-    ("pink", (0.94, 0.7, 0.72), (0.99, 0.95, 0.94), "pink"),
-    ("grey", (0.52, 0.53, 0.55), (0.9, 0.9, 0.91), "grey"),
-    ("beige", (0.86, 0.78, 0.66), (0.6, 0.46, 0.32), "beige"),
-    ("brown", (0.36, 0.23, 0.15), (0.84, 0.72, 0.58), "brown"),
-    ("blue", (0.16, 0.3, 0.58), (0.88, 0.91, 0.95), "blue"),
+MARBLES: tuple[tuple[str, tuple[float, float, float], tuple[float, float, float]], ...] = (
+    ("white", (0.95, 0.95, 0.95), (0.42, 0.43, 0.47)),
+    ("white", (0.96, 0.95, 0.93), (0.62, 0.52, 0.38)),
+    ("black", (0.04, 0.04, 0.05), (0.82, 0.8, 0.76)),
+    ("black", (0.05, 0.05, 0.05), (0.8, 0.62, 0.25)),
+    ("green", (0.1, 0.36, 0.24), (0.75, 0.86, 0.78)),
+    ("dark green", (0.05, 0.22, 0.14), (0.62, 0.74, 0.66)),
+    ("pink", (0.94, 0.7, 0.72), (0.99, 0.95, 0.94)),
+    ("grey", (0.52, 0.53, 0.55), (0.9, 0.9, 0.91)),
+    ("beige", (0.86, 0.78, 0.66), (0.6, 0.46, 0.32)),
+    ("brown", (0.36, 0.23, 0.15), (0.84, 0.72, 0.58)),
+    ("blue", (0.16, 0.3, 0.58), (0.88, 0.91, 0.95)),
 )
 
 
 def marble(canvas: Canvas) -> Drawn:
     """Polished marble with a few bold veins."""
-    word, rgb, vein, name = canvas.pick(MARBLES)
+    word, rgb, vein = canvas.pick(MARBLES)
     angle = canvas.between(0, pi)
     picture = canvas.vary(rgb, 0.012) * (1 + 0.035 * canvas.noise(1.9))[..., None]
     clouds = smoothstep(0.2, 2.2, canvas.noise(1.9))
@@ -359,23 +358,23 @@ def marble(canvas: Canvas) -> Drawn:
     )  # fmt: skip
     gold = vein == (0.8, 0.62, 0.25)
     details = ("with gold veins",) if gold else (canvas.pick(("with bold veins", "with veins", "veined")),)
-    return Drawn(picture, f"{word} {canvas.pick(nouns)}", details[: canvas.count(0, 2)], (0.2, 1.0), name)
+    return Drawn(picture, f"{word} {canvas.pick(nouns)}", details[: canvas.count(0, 2)], (0.2, 1.0))
 
 
-CONCRETES: tuple[tuple[str, tuple[float, float, float], str | None], ...] = (
-    ("grey", (0.54, 0.54, 0.53), "grey"),
-    ("grey", (0.5, 0.5, 0.5), "grey"),
-    ("raw", (0.58, 0.57, 0.55), None),
-    ("dark", (0.27, 0.27, 0.28), "dark grey"),
-    ("light grey", (0.75, 0.75, 0.73), "light grey"),
-    ("", (0.6, 0.59, 0.57), None),
-    ("beige", (0.82, 0.75, 0.64), "beige"),
+CONCRETES: tuple[tuple[str, tuple[float, float, float]], ...] = (
+    ("grey", (0.54, 0.54, 0.53)),
+    ("grey", (0.5, 0.5, 0.5)),
+    ("raw", (0.58, 0.57, 0.55)),
+    ("dark", (0.27, 0.27, 0.28)),
+    ("light grey", (0.75, 0.75, 0.73)),
+    ("", (0.6, 0.59, 0.57)),
+    ("beige", (0.82, 0.75, 0.64)),
 )
 
 
 def concrete(canvas: Canvas) -> Drawn:
     """A concrete or plaster wall: stained patches, sometimes panels with joints and tie holes."""
-    word, rgb, name = canvas.pick(CONCRETES)
+    word, rgb = canvas.pick(CONCRETES)
     patches = canvas.between(0.06, 0.13) * canvas.noise(1.3, lowest=1.5) + 0.05 * canvas.noise(2.0)
     light = 1 + patches + canvas.between(-0.3, 0.3) * canvas.along(canvas.between(0, pi))
     details: list[str] = []
@@ -402,9 +401,7 @@ def concrete(canvas: Canvas) -> Drawn:
     if not panels:
         nouns += ("concrete texture", "plaster wall", "stucco wall", "stone wall", "rough wall")
     picture = canvas.vignette(lit(canvas.vary(rgb, 0.03), light), canvas.between(0, 0.4))
-    return Drawn(
-        picture, f"{word} {canvas.pick(nouns)}".strip(), tuple(details[: canvas.count(0, 3)]), (0.2, 1.4), name
-    )
+    return Drawn(picture, f"{word} {canvas.pick(nouns)}".strip(), tuple(details[: canvas.count(0, 3)]), (0.2, 1.4))
 
 
 # How the lights are called, their colours, and the palette's name.
