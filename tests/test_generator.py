@@ -101,7 +101,7 @@ def test_steps_can_be_watched_and_left(nano: BackgroundGenerator, scene: Scene) 
     steps = nano.steps(scene, "a garden", num_inference_steps=5, seed=0)
     step = next(steps)
     assert (step.index, step.total) == (0, 5)
-    assert step.latents.shape == step.denoised.shape == (1, 4, 16, 16)
+    assert step.latents.shape == step.denoised.shape == (1, 4, 32, 32)
     assert step.preview().size == (256, 256)
     timesteps = [step.timestep, *(step.timestep for step in steps)]
     assert len(timesteps) == 5
@@ -122,11 +122,11 @@ def test_a_photo_is_encoded_once_for_many_prompts(
 
 
 def test_caller_may_bring_the_noise(nano: BackgroundGenerator, scene: Scene) -> None:
-    latents = np.random.default_rng(7).standard_normal((1, 4, 16, 16), np.float32)
+    latents = np.random.default_rng(7).standard_normal((1, 4, 32, 32), np.float32)
     given = nano.generate(scene, "a garden", num_inference_steps=2, seed=0, latents=latents)
     seeded = nano.generate(scene, "a garden", num_inference_steps=2, seed=7)
     np.testing.assert_array_equal(np.asarray(given.background), np.asarray(seeded.background))
-    with pytest.raises(InvalidOptions, match=r"latents must have the shape \(1, 4, 16, 16\)"):
+    with pytest.raises(InvalidOptions, match=r"latents must have the shape \(1, 4, 32, 32\)"):
         nano.steps(scene, "a garden", latents=latents[:, :, :8])
 
 
