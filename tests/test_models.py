@@ -175,7 +175,9 @@ def test_pull_end_to_end_by_the_command(tmp_path: Path) -> None:
 def test_resolving_names_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve("nano") == embedded("nano")
     assert resolve(tmp_path) == tmp_path
-    with pytest.raises(ModelNotFound, match=r"there is no model 'nanoo'.*the catalogue has nano, nano-lcm, sd15-inpaint"):
+    with pytest.raises(
+        ModelNotFound, match=r"there is no model 'nanoo'.*the catalogue has nano, nano-lcm, sd15-inpaint"
+    ):
         resolve("nanoo")
     with pytest.raises(ModelNotFound, match=r"no model of its own but a part.*--lora lcm-lora-sd15"):
         resolve("lcm-lora-sd15")

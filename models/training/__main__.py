@@ -57,7 +57,7 @@ def words(work: Path) -> None:
 @_WORK
 @_DEVICE
 @_SEED
-@click.option("--steps", default=6000, show_default=True)
+@click.option("--steps", default=2000, show_default=True)
 def decoder(work: Path, device: str, seed: int, steps: int) -> None:
     """Trains the autoencoder's decoder (its encoder needs no training)."""
     from models.training import autoencoder, dataset
@@ -70,8 +70,8 @@ def decoder(work: Path, device: str, seed: int, steps: int) -> None:
 @_WORK
 @_DEVICE
 @_SEED
-@click.option("--steps", default=16000, show_default=True, help="Where to stop; a later end goes on from there.")
-@click.option("--cooldown", default=4000, show_default=True, help="The last steps, over which the learning rate falls.")
+@click.option("--steps", default=9300, show_default=True, help="Where to stop; a later end goes on from there.")
+@click.option("--cooldown", default=2300, show_default=True, help="The last steps, over which the learning rate falls.")
 @click.option("--cells", default=6144, show_default=True, help="Latent cells a step: 256 make a picture of 128x128.")
 @click.option("--unet", type=click.Path(path_type=Path, exists=True), help="A folder with a UNet to begin with.")
 @click.option("--bf16", is_flag=True, help="Mixed precision: helps on a GPU, not on two cores.")
@@ -91,7 +91,7 @@ def denoiser(
 @_WORK
 @_DEVICE
 @_SEED
-@click.option("--steps", default=1500, show_default=True)
+@click.option("--steps", default=800, show_default=True)
 @click.option("--rank", default=24, show_default=True, help="Of the LoRA.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("models/nano/lcm-lora.safetensors"), show_default=True

@@ -134,8 +134,8 @@ def train(
     out: Path,
     *,
     steps: int,
-    cooldown: int = 1500,
-    cells: int = 5120,
+    cooldown: int = 2300,
+    cells: int = 6144,
     learning_rate: float = 6e-4,
     start: Path | None = None,
     device: str = "cpu",
@@ -144,7 +144,7 @@ def train(
 ) -> None:
     """Trains until `steps`; resumes from `out`, also with a later end.
 
-    cells: latent cells a step over all processes (5120 is twenty pictures of 128x128).  The learning rate
+    cells: latent cells a step over all processes (6144 is 24 pictures of 128x128).  The learning rate
     warms up, stays, and falls to nothing over the last `cooldown` steps.  The averaged weights (EMA) are written to
     `out/text_encoder` and `out/unet`.
     """

@@ -7,7 +7,6 @@ Prompts and seeds are fixed, so two folders are asked for the same pictures.  Th
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -508,17 +507,17 @@ def table(figures: dict[str, dict[str, Any]]) -> str:
 
 
 def sheet(model: str | Path, prompts: Sequence[str], seeds: Sequence[int], preset: Preset | None = None) -> Image.Image:
-    """A contact sheet: a row for every prompt, which stands before it, and a column for every seed."""
-    painter, tile, gap, margin = Painter.load(model, preset), 128, 4, 150
-    size = (margin + len(seeds) * (tile + gap), len(prompts) * (tile + gap) + gap)
-    page, font = Image.new("RGB", size, "white"), ImageFont.load_default(13)
-    draw = ImageDraw.Draw(page)
-    for row, prompt in enumerate(_progress(prompts, "sheet")):
-        top = gap + row * (tile + gap)
-        draw.multiline_text((6, top + 4), textwrap.fill(prompt, 20), fill="black", font=font)
+    """A contact sheet: for every prompt its words and below them a picture for every seed, three prompts to a row."""
+    painter, tile, gap, line, across = Painter.load(model, preset), 112, 4, 18, 3
+    width, height = len(seeds) * (tile + gap) + 3 * gap, tile + line + gap
+    page = Image.new("RGB", (across * width, -(-len(prompts) // across) * height), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)
+    for i, prompt in enumerate(_progress(prompts, "sheet")):
+        left, top = i % across * width, i // across * height
+        draw.text((left, top), prompt, fill="black", font=font)
         for column, seed in enumerate(seeds):
             picture = Image.fromarray(painter.paint(prompt, seed)).resize((tile, tile), Image.Resampling.LANCZOS)
-            page.paste(picture, (margin + column * (tile + gap), top))
+            page.paste(picture, (left + column * (tile + gap), top + line))
     return page
 
 
