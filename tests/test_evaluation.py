@@ -123,3 +123,15 @@ def test_a_picture_without_a_subject_is_a_blank_canvas_to_the_network() -> None:
     assert first.shape == (evaluation.SIDE, evaluation.SIDE, 3)
     assert first is again
     assert not np.array_equal(first, other)
+
+
+def test_features_tell_scenes_apart() -> None:
+    rng = np.random.default_rng(0)
+    brick, other, sky = (
+        evaluation._features(
+            [evaluation._bytes(scenes.example(rng, 96, 96, scene=scene).picture) for _ in range(6)], "features"
+        )
+        for scene in ("brick", "brick", "sky")
+    )
+    assert brick.shape == (6, 64)
+    assert evaluation.frechet_distance(brick, other) < evaluation.frechet_distance(brick, sky)

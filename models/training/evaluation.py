@@ -181,11 +181,11 @@ def colour_following(painter: Painter, quick: bool) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _u2netp_encoder() -> Callable[[Pixels], Array]:
-    """u2netp up to its deepest encoder stage, (64, 7, 7), averaged over the picture: (64,) features."""
+    """u2netp up to its deepest encoder stage, (64, 10, 10), averaged over the picture: (64,) features."""
     import onnx
     import onnxruntime
 
-    output, sides, mean, std = "1293", (224, 224), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    output, sides, mean, std = "1293", (320, 320), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     model = onnx.load(U2NETP_FILE)
     makers = {name: node for node in model.graph.node for name in node.output}
     wanted, needed = [output], set()
