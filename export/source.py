@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny, LCMScheduler, StableDiffusionInpaintPipeline, TCDScheduler
-from diffusers.utils.logging import disable_progress_bar
+from diffusers.utils.logging import disable_progress_bar, set_verbosity_error
 from safetensors import SafetensorError, safe_open
 
 from export.errors import ExportFailed
@@ -15,6 +15,7 @@ from models.catalogue import CATALOGUE
 from models.hub import fetch_repository
 
 disable_progress_bar()  # the caller shows the stages
+set_verbosity_error()  # it warns of a tiny VAE in the place of a KL one, which is meant
 _DISTILLED = {"lcm": LCMScheduler, "tcd": TCDScheduler}
 
 
