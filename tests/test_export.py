@@ -421,28 +421,33 @@ def test_single_file_in_the_original_layout(tiny: Path, tmp_path: Path, monkeypa
     assert paint(model).size == SIZE
 
 
-# --- Beside the other tools of the same folder format
+# --- Beside the other tools of the same folder format, which know no AutoencoderTiny such as nano's
+
+
+@pytest.fixture(scope="module")
+def kl_openvino(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_checkpoint(tiny, tmp_path_factory.mktemp("kl") / "openvino", format="openvino")
 
 
 @pytest.mark.parametrize("format", ["openvino", "onnx"])
-def test_folders_of_optimum_cli_run_unchanged(format: str, tmp_path: Path) -> None:
+def test_folders_of_optimum_cli_run_unchanged(format: str, tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    command = [str(Path(sys.executable).parent / "optimum-cli"), "export", format, "--model", str(NANO_CHECKPOINT)]
+    command = [str(Path(sys.executable).parent / "optimum-cli"), "export", format, "--model", str(tiny)]
     command += ["--task", "inpainting"] if format == "openvino" else ["--task", "text-to-image"]
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert BackgroundGenerator.load(folder).backend == format
     mine = tmp_path / "mine"
-    export_checkpoint(NANO_CHECKPOINT, mine, format="onnx")
+    export_checkpoint(tiny, mine, format="onnx")
     difference = np.asarray(paint(folder)).astype(int) - np.asarray(paint(mine))
     assert np.abs(difference).mean() < 1
 
 
-def test_runs_in_openvino_genai(nano_openvino: Path) -> None:
+def test_runs_in_openvino_genai(kl_openvino: Path) -> None:
     genai = pytest.importorskip("openvino_genai")
     import openvino as ov
 
-    pipeline = genai.InpaintingPipeline(str(nano_openvino), "CPU")
+    pipeline = genai.InpaintingPipeline(str(kl_openvino), "CPU")
     with Image.open(PHOTOS / "coffee.jpg") as photo:
         image = np.asarray(photo.resize(SIZE))[None]
     mask = np.full((1, SIZE[1], SIZE[0], 3), 255, np.uint8)
@@ -453,10 +458,10 @@ def test_runs_in_openvino_genai(nano_openvino: Path) -> None:
     assert np.asarray(painted.data).shape == (1, SIZE[1], SIZE[0], 3)
 
 
-def test_runs_in_optimum_intel(nano_openvino: Path, tmp_path: Path) -> None:
+def test_runs_in_optimum_intel(kl_openvino: Path, tmp_path: Path) -> None:
     from optimum.intel import OVStableDiffusionInpaintPipeline
 
-    folder = Path(shutil.copytree(nano_openvino, tmp_path / "model"))  # it writes a cache into the folder
+    folder = Path(shutil.copytree(kl_openvino, tmp_path / "model"))  # it writes a cache into the folder
     pipeline = OVStableDiffusionInpaintPipeline.from_pretrained(folder, compile=True)
     with Image.open(PHOTOS / "coffee.jpg") as photo:
         image = photo.resize(SIZE)

@@ -70,7 +70,7 @@ def test_nano_in_four_steps(tmp_path: Path) -> None:
     options = results["lavender field"].options
     assert (options.sampler, options.num_inference_steps, options.guidance_scale) == ("lcm", 4, 1.0)
     colours = {prompt: np.asarray(result.background).reshape(-1, 3).mean(0) for prompt, result in results.items()}
-    assert colours["lavender field"][2] > colours["lavender field"][0]
+    assert colours["lavender field"][2] > colours["lavender field"][1] + 10
     assert colours["autumn leaves"][0] > colours["autumn leaves"][2] + 40
     assert colours["starry night sky"].mean() + 60 < colours["white studio backdrop"].mean()
 
