@@ -92,7 +92,7 @@ CATALOGUE: dict[str, ModelEntry] = {
         ModelEntry(
             "nano",
             "inpainting",
-            "soft-focus backdrops, trained from scratch for this project; 8.5 M parameters, 256 px",
+            "soft-focus backdrops, trained from scratch for this project; 8.7 M parameters, 256 px",
             "Apache-2.0",
             preset="quality",
             paints="out-of-focus backgrounds: studio backdrops and gradients in named colours, fabric, wood, brick, "

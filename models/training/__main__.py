@@ -74,7 +74,7 @@ def decoder(work: Path, device: str, seed: int, steps: int) -> None:
 @click.option("--cooldown", default=2300, show_default=True, help="The last steps, over which the learning rate falls.")
 @click.option("--cells", default=6144, show_default=True, help="Latent cells a step: 256 make a picture of 128x128.")
 @click.option("--unet", type=click.Path(path_type=Path, exists=True), help="A folder with a UNet to begin with.")
-@click.option("--bf16", is_flag=True, help="Mixed precision: helps on a GPU, not on two cores.")
+@click.option("--bf16", is_flag=True, help="Mixed precision; no gain on two cores.")
 def denoiser(
     work: Path, device: str, seed: int, steps: int, cooldown: int, cells: int, unet: Path | None, bf16: bool
 ) -> None:
