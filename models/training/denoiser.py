@@ -2,7 +2,7 @@
 
 They predict v (Salimans & Ho 2022) under min-SNR weights (Hang et al. 2023).
 
-More than one process (`torchrun`) splits each batch: on two cores one thread made 43 passes
+More than one process (`torchrun`) splits each batch: on two cores one thread made 43 pictures
 a second and two threads of one process 70, so two processes gain, less what their exchange costs.
 """
 
