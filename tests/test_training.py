@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMScheduler, LCMScheduler, UNet2DConditionModel
-from transformers import CLIPTokenizer
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, LCMScheduler, UNet2DConditionModel
+from scipy.ndimage import distance_transform_cdt
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from engine.tokenizer import ClipTokenizer
 from export.lora import _layers
@@ -206,14 +208,23 @@ def test_synonyms_lie_near_and_pieces_mean_nothing(work: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def tiny_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("unet")
+def start(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint to go on from: a tiny text encoder and UNet, and the tokenizer of `work`."""
+    folder = tmp_path_factory.mktemp("start")
+    shutil.copytree(work / "tokenizer", folder / "tokenizer")
+    tokens = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     torch.manual_seed(0)
+    CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokens), hidden_size=vocabulary.WIDTH, intermediate_size=32, num_hidden_layers=1,
+            num_attention_heads=2, max_position_embeddings=vocabulary.LENGTH, eos_token_id=tokens.eos_token_id,
+        )
+    ).save_pretrained(folder / "text_encoder")  # fmt: skip
     UNet2DConditionModel(
         sample_size=8, in_channels=9, out_channels=4, block_out_channels=(8, 16), layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=vocabulary.WIDTH, attention_head_dim=(1, 2), norm_num_groups=4,
-    ).save_pretrained(folder)  # fmt: skip
+    ).save_pretrained(folder / "unet")  # fmt: skip
     return folder
 
 
@@ -223,11 +234,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_killed_denoiser_training_ends_as_one_that_was_not(work: Path, tiny_unet: Path, tmp_path: Path) -> None:
+def test_a_killed_denoiser_training_ends_as_one_that_was_not(work: Path, start: Path, tmp_path: Path) -> None:
     def train(out: Path, steps: int, cooldown: int = 2) -> None:
-        denoiser.train(
-            work / "data", work / "tokenizer", out, steps=steps, cooldown=cooldown, cells=256, start=tiny_unet
-        )
+        denoiser.train(work / "data", work / "tokenizer", out, steps=steps, cooldown=cooldown, cells=256, start=start)
 
     train(tmp_path / "killed", 4, cooldown=0)
     before = weights(tmp_path / "killed")
@@ -239,8 +248,8 @@ def test_a_killed_denoiser_training_ends_as_one_that_was_not(work: Path, tiny_un
 
 
 @pytest.mark.usefixtures("small")
-def test_fixed_words_stay_fixed(work: Path, tiny_unet: Path, tmp_path: Path) -> None:
-    model = denoiser.build(work / "tokenizer", tiny_unet)
+def test_fixed_words_stay_fixed(work: Path) -> None:
+    model = denoiser.build(work / "tokenizer")
     rows = model.text_encoder.text_model.embeddings.token_embedding.weight
     before = rows.detach().clone()
     optimizer = denoiser._optimizer(model, 1e-2)
@@ -252,9 +261,30 @@ def test_fixed_words_stay_fixed(work: Path, tiny_unet: Path, tmp_path: Path) -> 
     assert not torch.equal(rows, before)
 
 
+def test_going_on_keeps_the_words_and_wants_the_same(work: Path, start: Path, tmp_path: Path) -> None:
+    model = denoiser.build(work / "tokenizer", start)
+    assert not model.text_encoder.text_model.embeddings.token_embedding.weight.requires_grad
+    saved = CLIPTextModel.from_pretrained(start / "text_encoder").state_dict()
+    assert all(torch.equal(tensor, saved[name]) for name, tensor in model.text_encoder.state_dict().items())
+    vocabulary.write_tokenizer(["other", "words"], tmp_path / "tokenizer")
+    with pytest.raises(ValueError, match="other words"):
+        denoiser.build(tmp_path / "tokenizer", start)
+
+
+def test_half_precision_is_near_full(work: Path, start: Path) -> None:
+    model = denoiser.build(work / "tokenizer", start)
+    x, ids = torch.randn(2, 9, 16, 16), denoiser.tokenize(work / "tokenizer", ["a tree", "a river"])
+    with torch.no_grad():
+        full = model(x, torch.tensor([100, 900]), ids)
+        with denoiser.half_precision("cpu", True):
+            half = model(x, torch.tensor([100, 900]), ids)
+    assert half.dtype == torch.bfloat16
+    assert 0 < (half.float() - full).abs().max() < 0.05 * full.abs().max()
+
+
 @pytest.mark.usefixtures("small")
-def test_distillation_writes_a_lora_that_export_fuses(work: Path, tiny_unet: Path, tmp_path: Path) -> None:
-    denoiser.train(work / "data", work / "tokenizer", tmp_path, steps=2, cooldown=0, cells=256, start=tiny_unet)
+def test_distillation_writes_a_lora_that_export_fuses(work: Path, start: Path, tmp_path: Path) -> None:
+    denoiser.train(work / "data", work / "tokenizer", tmp_path, steps=2, cooldown=0, cells=256, start=start)
     (tmp_path / "data").symlink_to(work / "data")
     (tmp_path / "tokenizer").symlink_to(work / "tokenizer")
     before = weights(tmp_path)
@@ -269,8 +299,8 @@ def test_distillation_writes_a_lora_that_export_fuses(work: Path, tiny_unet: Pat
     )
 
 
-def test_the_change_that_is_trained_is_the_change_that_is_saved(tiny_unet: Path, tmp_path: Path) -> None:
-    unet = UNet2DConditionModel.from_pretrained(tiny_unet)
+def test_the_change_that_is_trained_is_the_change_that_is_saved(start: Path, tmp_path: Path) -> None:
+    unet = UNet2DConditionModel.from_pretrained(start / "unet")
     original = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
     changes = distil.add_lora(unet, 4)
     for change in changes.values():
@@ -290,7 +320,7 @@ def test_the_loss_is_nothing_for_who_predicts_v(work: Path) -> None:
     (bucket, *_) = dataset.load(work / "data").values()
     examples = denoiser.Examples(bucket, work / "tokenizer", "cpu")
     scheduler = DDPMScheduler(**denoiser.SCHEDULE)
-    z, masks, kept, _ = examples.draw(6, torch.Generator().manual_seed(3))
+    z, _, masks, kept, _ = examples.draw(6, torch.Generator().manual_seed(3))
 
     def knows(x: torch.Tensor, timesteps: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         assert x.shape == (6, 9, 8, 8)
@@ -314,15 +344,51 @@ def test_what_is_drawn_shows_the_subject_where_it_is_kept(work: Path, monkeypatc
     examples = denoiser.Examples(bucket, work / "tokenizer", "cpu")
     monkeypatch.setattr(denoiser, "_UNMASKED", 0.0)
     monkeypatch.setattr(denoiser, "_UNCAPTIONED", 1.0)
-    z, masks, kept, ids = examples.draw(8, torch.Generator().manual_seed(0))
+    z, weights, masks, kept, ids = examples.draw(8, torch.Generator().manual_seed(0))
     assert 0 < masks.mean() < 1
-    assert torch.equal(z * (1 - masks), kept * (1 - masks))
+    away = np.stack([distance_transform_cdt(1 - mask[0].numpy(), "chessboard") for mask in masks])[:, None]
+    painted = torch.from_numpy(away <= 2).expand_as(z)  # the hole and two cells around it
+    assert torch.equal(z[~painted], kept[~painted])
+    assert (z != kept)[painted].float().mean() > 0.99
+    assert set(weights[torch.from_numpy(away <= 2)].tolist()) == {1.0}
+    assert 0 < weights.min() < 1
     assert torch.equal(ids, examples.empty.expand(8, -1))
     monkeypatch.setattr(denoiser, "_UNMASKED", 1.0)
-    _, masks, kept, _ = examples.draw(8, torch.Generator().manual_seed(0))
+    _, _, masks, kept, _ = examples.draw(8, torch.Generator().manual_seed(0))
     grey = latent.encode(np.zeros((1, 8, 8, 3), np.float32))[0]
     assert masks.min() == 1
     assert torch.allclose(kept, torch.from_numpy(grey).expand_as(kept))
+
+
+def test_the_teachers_way_is_dpm_solvers() -> None:
+    """With a teacher whose guided answer is known, held against diffusers' scheduler over the same timesteps."""
+    scheduler = DPMSolverMultistepScheduler(**denoiser.SCHEDULE)
+    scheduler.set_timesteps(timesteps=list(distil._WAY))
+    torch.manual_seed(0)
+    x, condition = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 8, 8)
+
+    def v(x: torch.Tensor, t: int, guided: bool) -> torch.Tensor:
+        return torch.sin(x * (2 if guided else 1)) * t / 1000
+
+    def teacher(inputs: torch.Tensor, t: int, *_: Any, **__: Any) -> tuple[torch.Tensor]:
+        assert torch.equal(inputs[:2], inputs[2:])
+        assert torch.equal(inputs[:2, 4:], condition)
+        return (torch.cat([v(inputs[:2, :4], t, True), v(inputs[:2, :4], t, False)]),)
+
+    points, end = distil._Distillation(teacher, None, None, scheduler.alphas_cumprod).way(
+        x, condition, torch.zeros(4, 1, 1), 3.0
+    )
+    expected, visited = x, []
+    for t in scheduler.timesteps:
+        if int(t) in distil._VISITED:
+            visited.append(expected)
+        plain = v(expected, int(t), False)
+        expected = scheduler.step(plain + 3 * (v(expected, int(t), True) - plain), t, expected).prev_sample
+    assert torch.allclose(end, expected, atol=1e-4)
+    assert all(torch.allclose(ours, theirs, atol=1e-4) for ours, theirs in zip(points, visited, strict=True))
+    lcm = LCMScheduler(**denoiser.SCHEDULE)
+    lcm.set_timesteps(4)
+    assert lcm.timesteps.tolist() == list(distil._VISITED)
 
 
 def test_the_student_lands_where_lcms_sampler_looks() -> None:
@@ -341,8 +407,8 @@ def test_the_student_lands_where_lcms_sampler_looks() -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_distilling_another_teacher_starts_anew(work: Path, tiny_unet: Path, tmp_path: Path) -> None:
-    denoiser.train(work / "data", work / "tokenizer", tmp_path, steps=1, cooldown=0, cells=128, start=tiny_unet)
+def test_distilling_another_teacher_starts_anew(work: Path, start: Path, tmp_path: Path) -> None:
+    denoiser.train(work / "data", work / "tokenizer", tmp_path, steps=1, cooldown=0, cells=128, start=start)
     (tmp_path / "data").symlink_to(work / "data")
     (tmp_path / "tokenizer").symlink_to(work / "tokenizer")
     lora = tmp_path / "lora.safetensors"
@@ -352,6 +418,6 @@ def test_distilling_another_teacher_starts_anew(work: Path, tiny_unet: Path, tmp
     distil.train(tmp_path, lora, steps=2, rank=2, cells=128)
     assert lora.read_bytes() == first  # done already, and written all the same
     assert len(list(tmp_path.glob("distil-*.pt"))) == 1
-    denoiser.train(work / "data", work / "tokenizer", tmp_path, steps=7, cooldown=0, cells=128, start=tiny_unet)
+    denoiser.train(work / "data", work / "tokenizer", tmp_path, steps=7, cooldown=0, cells=128, start=start)
     distil.train(tmp_path, lora, steps=2, rank=2, cells=128)
     assert lora.read_bytes() != first

@@ -19,6 +19,7 @@ _WORK = click.option(
     help="Where everything is kept.",
 )
 _DEVICE = click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+_BF16 = click.option("--bf16", is_flag=True, help="Mixed precision, for a GPU or a CPU with AMX.")
 _SEED = click.option("--seed", default=0, show_default=True)
 _MODEL = click.option("--model", default="nano", show_default=True, help="A model's folder, or its name.")
 _PRESET = click.option("--preset", type=click.Choice(PRESETS), help="The model's own where none is named.")
@@ -72,17 +73,17 @@ def decoder(work: Path, device: str, seed: int, steps: int) -> None:
 @_SEED
 @click.option("--steps", default=9300, show_default=True, help="Where to stop; a later end goes on from there.")
 @click.option("--cooldown", default=2300, show_default=True, help="The last steps, over which the learning rate falls.")
-@click.option("--cells", default=6144, show_default=True, help="Latent cells a step: 256 make a picture of 128x128.")
-@click.option("--unet", type=click.Path(path_type=Path, exists=True), help="A folder with a UNet to begin with.")
-@click.option("--bf16", is_flag=True, help="Mixed precision; no gain on two cores.")
+@click.option("--cells", default=12288, show_default=True, help="Latent cells a step: 256 make a picture of 128x128.")
+@click.option("--start", type=click.Path(path_type=Path, exists=True), help="A checkpoint of nano to go on from.")
+@_BF16
 def denoiser(
-    work: Path, device: str, seed: int, steps: int, cooldown: int, cells: int, unet: Path | None, bf16: bool
+    work: Path, device: str, seed: int, steps: int, cooldown: int, cells: int, start: Path | None, bf16: bool
 ) -> None:
     """Trains text encoder and UNet.  Under torchrun every process takes its share of each batch."""
     from models.training import denoiser
 
     denoiser.train(
-        work / "data", work / "tokenizer", work, steps=steps, cooldown=cooldown, cells=cells, start=unet,
+        work / "data", work / "tokenizer", work, steps=steps, cooldown=cooldown, cells=cells, start=start,
         device=device, bf16=bf16, seed=seed,
     )  # fmt: skip
 
@@ -91,16 +92,17 @@ def denoiser(
 @_WORK
 @_DEVICE
 @_SEED
-@click.option("--steps", default=800, show_default=True)
+@click.option("--steps", default=1600, show_default=True)
 @click.option("--rank", default=24, show_default=True, help="Of the LoRA.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("models/nano/lcm-lora.safetensors"), show_default=True
 )
-def distil(work: Path, device: str, seed: int, steps: int, rank: int, out: Path) -> None:
+@_BF16
+def distil(work: Path, device: str, seed: int, steps: int, rank: int, out: Path, bf16: bool) -> None:
     """Distils the UNet into a LoRA for four steps without guidance."""
     from models.training import distil
 
-    distil.train(work, out, steps=steps, rank=rank, device=device, seed=seed)
+    distil.train(work, out, steps=steps, rank=rank, device=device, bf16=bf16, seed=seed)
 
 
 @main.command()

@@ -3,8 +3,7 @@
 Two sources, and nothing under a licence that asks more than a credit:
 
 * The panoramas of the npm package `@pmndrs/assets` 1.7.0 (CC0 1.0): Poly Haven's HDRIs, made smaller.
-* Pictures of Debian packages of backgrounds, each under CC0 or CC BY by its package's copyright file:
-  `lomiri-wallpapers-16.04` (photographs) and `mypaint-data-extras` (scans of paper).
+* Photographs of Debian's package `lomiri-wallpapers-16.04`, each under CC0 or CC BY by the package's copyright file.
 
 `CREDITS.md` beside this module names every picture's author and licence. `fetch` needs `npm`, `apt-get` with
 Debian's package lists, `dpkg-deb`, and the Python package `OpenEXR`; `crop` needs none of them.
@@ -38,7 +37,6 @@ HELD_OUT_WIDTH = (2 / 3, 1.0)
 
 _NPM = "@pmndrs/assets@1.7.0"
 _LOMIRI = "lomiri-wallpapers-16.04"
-_MYPAINT = "mypaint-data-extras"
 _NATIVE_WIDTH = 512  # of the panoramas as they are shipped
 _KEY = {"night": 0.11, "dawn": 0.8, "venice": 0.8, "studio": 0.7, "bridge": 1.2, "forest": 0.75, "warehouse": 0.8}
 """How much light a panorama's crops get, where it is not 1: a night has to stay one."""
@@ -64,10 +62,6 @@ def _panorama(name: str, scene: str, *captions: str) -> Photo:
 
 def _lomiri(name: str, scene: str, author: str, licence: str, *captions: str) -> Photo:
     return Photo(name, scene, captions, author, licence, panorama=False)
-
-
-def _paper(name: str, *captions: str) -> Photo:
-    return Photo(name, "paper", captions, "MrMamurk", "CC0-1.0", panorama=False)
 
 
 PHOTOS: tuple[Photo, ...] = (
@@ -274,15 +268,6 @@ PHOTOS: tuple[Photo, ...] = (
         "a creek in the woods",
         "a shady forest with a brook",
     ),
-    _paper(
-        "mamurk_a_1.png", "light grey paper", "a plain grey backdrop", "grey textured paper", "light grey background"
-    ),
-    _paper("mamurk_a_2.png", "pale green paper", "a plain sage green backdrop", "sage green textured paper"),
-    _paper("mamurk_b_1.png", "dark purple paper", "a plain dark purple backdrop", "dark violet background"),
-    _paper(
-        "mamurk_c_3.png", "beige paper", "a plain beige backdrop", "sand coloured textured paper", "beige background"
-    ),
-    _paper("mamurk_f_1.png", "peach paper", "a plain peach backdrop", "peach coloured textured paper"),
 )
 
 
@@ -296,8 +281,7 @@ def fetch(cache: Path) -> None:
     missing = {photo.name: photo for photo in PHOTOS if not _stored(photo, cache).is_file()}
     for source, photos in (
         (_npm_pictures, {n for n, p in missing.items() if p.panorama}),
-        (_lomiri_pictures, {n for n, p in missing.items() if not p.panorama and p.scene != "paper"}),
-        (_mypaint_pictures, {n for n, p in missing.items() if not p.panorama and p.scene == "paper"}),
+        (_lomiri_pictures, {n for n, p in missing.items() if not p.panorama}),
     ):
         if not photos:
             continue
@@ -377,10 +361,6 @@ def _npm_pictures(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def _lomiri_pictures(folder: Path) -> Iterator[tuple[str, bytes]]:
     return _deb_pictures(_LOMIRI, folder)
-
-
-def _mypaint_pictures(folder: Path) -> Iterator[tuple[str, bytes]]:
-    return _deb_pictures(_MYPAINT, folder)
 
 
 def _deb_pictures(package: str, folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -20,7 +20,9 @@ SCENES: tuple[str, ...] = tuple(sorted(_DRAWN))
 PHOTO_SHARE = 0.12
 
 # A colour named over these would be mistaken for their own.
-_COLOURED = {"studio", "gradient", "fabric", "bokeh", "neon"}
+_COLOURED = {
+    "studio", "gradient", "fabric", "bokeh", "neon", "brick", "woodwall", "woodtable", "marble", "concrete"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ def example(
     if canvas.chance(0.5):
         picture = picture[:, ::-1]
     said = caption(canvas, drawn)
-    if scene not in _COLOURED and canvas.chance(0.2):
-        picture, phrase = (grading.tint if canvas.chance(0.45) else grading.light)(canvas, np.clip(picture, 0, 1))
+    if canvas.chance(0.2 if scene not in _COLOURED else 0.1):
+        grade = grading.tint if scene not in _COLOURED and canvas.chance(0.45) else grading.light
+        picture, phrase = grade(canvas, np.clip(picture, 0, 1))
         said = f"{said} {phrase}" if canvas.chance(0.7) else f"{phrase} {said}"
     return Example(np.clip(picture, 0, 1).astype(np.float32), said, scene)
 

@@ -125,6 +125,13 @@ def gradient(canvas: Canvas) -> Drawn:
         f"{a} {b} gradient background", f"smooth {a} and {b} colour gradient", f"{a} fading into {b}",
         f"blurred {a} and {b} colours", f"{a} and {b} background",
     ))  # fmt: skip
+    if canvas.chance(0.2):  # no colour named: any two will do, but two they are
+        details = ()
+        subject = canvas.pick((
+            "colour gradient", "gradient", "smooth gradient", "gradient background", "smooth gradient background",
+            "abstract gradient", "two colours blending into each other", "soft colour gradient",
+            "abstract blurred colours", "color gradient backdrop", "gradient wallpaper",
+        ))  # fmt: skip
     return Drawn(picture, subject, details, (0.2, 1.5))
 
 
