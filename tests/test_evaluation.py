@@ -113,16 +113,34 @@ def test_the_table_has_a_line_for_a_measure() -> None:
     assert "psnr 31.250" in lines[1]
 
 
-def test_a_picture_without_a_subject_is_a_blank_canvas_to_the_network() -> None:
-    painter = evaluation.Painter.load("nano")
-    scene = painter._empty
+@pytest.mark.parametrize("shape", [(evaluation.SIDE, evaluation.SIDE), *evaluation.OTHER_SHAPES])
+def test_a_picture_without_a_subject_is_a_blank_canvas_to_the_network(shape: tuple[int, int]) -> None:
+    scene = evaluation.Painter.load("nano")._empty(shape)
+    assert (scene.frame.height, scene.frame.width) == shape
     assert scene.latent_mask(8).min() >= 0.5
     spread = scene.masked_image_latents.std(axis=(2, 3))
     assert spread.max() < 0.05
-    first, again, other = (painter.paint("a beach", seed) for seed in (0, 0, 1))
-    assert first.shape == (evaluation.SIDE, evaluation.SIDE, 3)
+
+
+def test_a_painted_picture_is_kept() -> None:
+    painter = evaluation.Painter.load("nano")
+    first, again, other = (painter.paint("a beach", seed, (64, 96)) for seed in (0, 0, 1))
+    assert first.shape == (64, 96, 3)
     assert first is again
     assert not np.array_equal(first, other)
+
+
+def test_other_shapes_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reader:
+        """Takes everything for the first scene."""
+
+        def read(self, pictures: list[np.ndarray]) -> np.ndarray:
+            return np.zeros(len(pictures), int)
+
+    monkeypatch.setattr(evaluation, "OTHER_SHAPES", ((64, 64), (64, 96)))
+    monkeypatch.setattr(evaluation, "plain_prompts", lambda: {scenes.SCENES[0]: ["a"], scenes.SCENES[1]: ["b"]})
+    figures = evaluation.other_shapes(evaluation.Painter.load("nano"), Reader(), quick=False)  # type: ignore[arg-type]
+    assert figures == {"64x64": 0.5, "64x96": 0.5, "pictures": 4}
 
 
 def test_features_tell_scenes_apart() -> None:

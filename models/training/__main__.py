@@ -74,16 +74,16 @@ def decoder(work: Path, device: str, seed: int, steps: int) -> None:
 @click.option("--steps", default=9300, show_default=True, help="Where to stop; a later end goes on from there.")
 @click.option("--cooldown", default=2300, show_default=True, help="The last steps, over which the learning rate falls.")
 @click.option("--cells", default=12288, show_default=True, help="Latent cells a step: 256 make a picture of 128x128.")
-@click.option("--start", type=click.Path(path_type=Path, exists=True), help="A checkpoint of nano to go on from.")
+@click.option("--checkpoint", type=click.Path(path_type=Path, exists=True), help="A checkpoint of nano to go on from.")
 @_BF16
 def denoiser(
-    work: Path, device: str, seed: int, steps: int, cooldown: int, cells: int, start: Path | None, bf16: bool
+    work: Path, device: str, seed: int, steps: int, cooldown: int, cells: int, checkpoint: Path | None, bf16: bool
 ) -> None:
     """Trains text encoder and UNet.  Under torchrun every process takes its share of each batch."""
     from models.training import denoiser
 
     denoiser.train(
-        work / "data", work / "tokenizer", work, steps=steps, cooldown=cooldown, cells=cells, start=start,
+        work / "data", work / "tokenizer", work, steps=steps, cooldown=cooldown, cells=cells, start=checkpoint,
         device=device, bf16=bf16, seed=seed,
     )  # fmt: skip
 

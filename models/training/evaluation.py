@@ -33,8 +33,10 @@ from models.training.palette import COLOURS
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
+Shape = tuple[int, int]  # height and width in pixels
 
 SIDE = 256
+OTHER_SHAPES: tuple[Shape, ...] = ((128, 128), (384, 384), (192, 384), (384, 192))
 STUDIO_COLOURS = ("grey", "white", "black", "red", "orange", "yellow", "green", "blue", "purple", "pink")
 STUDIO_PHRASES = ("plain {} studio backdrop", "a {} studio background", "photo studio with a {} paper backdrop")
 EXTENSION_SCENES = ("beach", "livingroom", "street", "studio")
@@ -65,30 +67,30 @@ class Painter:
 
     generator: BackgroundGenerator
     preset: Preset | None = None
-    _painted: dict[tuple[str, int], Pixels] = field(default_factory=dict, repr=False)
+    _painted: dict[tuple[str, int, Shape], Pixels] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, model: str | Path, preset: Preset | None = None) -> Painter:
         """By name or folder; the model's own preset where none is named."""
         return cls(BackgroundGenerator.load(model), preset)
 
-    def paint(self, prompt: str, seed: int) -> Pixels:
-        """A picture without a subject, (SIDE, SIDE, 3), painted at the model's own size; kept for the next time."""
-        if (prompt, seed) not in self._painted:
-            self._painted[prompt, seed] = self.background(self._empty, prompt, seed)
-        return self._painted[prompt, seed]
+    def paint(self, prompt: str, seed: int, shape: Shape = (SIDE, SIDE)) -> Pixels:
+        """A picture without a subject, (*shape, 3), painted at that size; kept for the next time."""
+        if (prompt, seed, shape) not in self._painted:
+            self._painted[prompt, seed, shape] = self.background(self._empty(shape), prompt, seed)
+        return self._painted[prompt, seed, shape]
 
     def background(self, scene: Scene, prompt: str, seed: int) -> Pixels:
         """What is painted for a scene, the subject not pasted over it: (H, W, 3) of the photo's size."""
         return np.asarray(self.generator.generate(scene, prompt, self.preset, seed=seed).background)
 
-    @property
-    def _empty(self) -> Scene:
-        # The engine wants a subject. This one is a corner's few pixels of the grey that stands for "unknown",
-        # and the mask is sampled at each cell's first pixel: the network is shown a blank canvas.
-        subject = np.zeros((SIDE, SIDE), np.uint8)
-        subject[-6:, -6:] = 255
-        return self.generator.prepare(np.full((SIDE, SIDE, 3), 128, np.uint8), mask=subject)
+    def _empty(self, shape: Shape) -> Scene:
+        # The engine wants a subject. This one is the lowest rows, of the grey that stands for "unknown", and
+        # the mask is sampled at each cell's first pixel: the network is shown a blank canvas.
+        subject = np.zeros(shape, np.uint8)
+        subject[-6:] = 255
+        size = round((shape[0] * shape[1]) ** 0.5)
+        return self.generator.prepare(np.full((*shape, 3), 128, np.uint8), mask=subject, size=size)
 
 
 def _progress(items: Sequence[Any], what: str) -> Iterable[Any]:
@@ -135,6 +137,18 @@ def prompt_following(
             if scene != name
         ],
     }
+
+
+def other_shapes(painter: Painter, reader: readers.Reader, quick: bool) -> dict[str, Any]:
+    """Share of pictures of other sizes and aspects that the reader takes for the scene asked for."""
+    asked = [(scene, texts[0]) for scene, texts in plain_prompts().items()]
+    some, shares = _some(asked, quick), {}
+    for shape in OTHER_SHAPES:
+        pictures = [painter.paint(prompt, 0, shape) for _, prompt in _progress(some, "{}x{}".format(*shape))]
+        seen = [scenes.SCENES[index] for index in reader.read(pictures)]
+        hits = [scene == name for (scene, _), name in zip(some, seen, strict=True)]
+        shares["{}x{}".format(*shape)] = float(np.mean(hits))
+    return {**shares, "pictures": len(OTHER_SHAPES) * len(some)}
 
 
 def lab(rgb: Array) -> Array:
@@ -488,6 +502,7 @@ def evaluate(
         "prompts": prompt_following(painter, reader, plain_prompts(), quick, "plain prompts"),
         "colours": colour_following(painter, quick),
         "paraphrases": prompt_following(painter, reader, paraphrases(), quick, "paraphrases"),
+        "other shapes": other_shapes(painter, reader, quick),
         "u2netp feature distance": feature_distance(painter, cache, quick),
         "seam": seam(painter, quick),
         "object extension": extension(painter, quick),
