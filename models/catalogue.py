@@ -103,7 +103,7 @@ CATALOGUE: dict[str, ModelEntry] = {
             "sizes under 128 or over 384 px",
             card=_HERE / "nano" / "README.md",
             file="nano/checkpoint",
-            defaults={"presets": {"balanced": {"guidance_scale": 4.0}, "quality": {"guidance_scale": 4.0}}},
+            defaults={"presets": {"balanced": {"guidance_scale": 3.5}, "quality": {"guidance_scale": 3.5}}},
             embedded=True,
         ),
         ModelEntry(

@@ -92,7 +92,7 @@ def denoiser(
 @_WORK
 @_DEVICE
 @_SEED
-@click.option("--steps", default=1600, show_default=True)
+@click.option("--steps", default=1000, show_default=True)
 @click.option("--rank", default=24, show_default=True, help="Of the LoRA.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("models/nano/lcm-lora.safetensors"), show_default=True

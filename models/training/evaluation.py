@@ -75,7 +75,10 @@ class Painter:
         return cls(BackgroundGenerator.load(model), preset)
 
     def paint(self, prompt: str, seed: int, shape: Shape = (SIDE, SIDE)) -> Pixels:
-        """A picture without a subject, (*shape, 3), painted at that size; kept for the next time."""
+        """A picture without a subject, (*shape, 3); kept for the next time.
+
+        Painted at that size, but for SIDE x SIDE, which is asked of every model and painted at its own.
+        """
         if (prompt, seed, shape) not in self._painted:
             self._painted[prompt, seed, shape] = self.background(self._empty(shape), prompt, seed)
         return self._painted[prompt, seed, shape]
@@ -89,7 +92,7 @@ class Painter:
         # the mask is sampled at each cell's first pixel: the network is shown a blank canvas.
         subject = np.zeros(shape, np.uint8)
         subject[-6:] = 255
-        size = round((shape[0] * shape[1]) ** 0.5)
+        size = None if shape == (SIDE, SIDE) else round((shape[0] * shape[1]) ** 0.5)
         return self.generator.prepare(np.full((*shape, 3), 128, np.uint8), mask=subject, size=size)
 
 
