@@ -55,7 +55,9 @@ def _clear_errors(command: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
-_EXTRA_OF = dict.fromkeys(("torch", "diffusers", "transformers", "optimum", "onnx", "safetensors", "nncf"), "export")
+_EXTRA_OF = dict.fromkeys(
+    ("torch", "diffusers", "transformers", "optimum", "onnx", "safetensors", "nncf", "scipy"), "export"
+)
 
 
 def _show_notes() -> None:
@@ -264,27 +266,49 @@ def _lora(_context: click.Context, _parameter: click.Parameter, values: Iterable
 @click.argument("source")
 @click.argument("out_dir", type=click.Path(path_type=Path))
 @click.option("--format", type=click.Choice(["openvino", "onnx"]), default="openvino", show_default=True)
-@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp16", show_default=True)
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp16", show_default=True)
 @click.option("--revision", help="Branch, tag or commit of a hub repository.")
 @click.option("--lora", "loras", multiple=True, metavar="FILE[:SCALE]", callback=_lora, help="Fuse a LoRA; repeatable.")
 @click.option("--tiny-vae", metavar="SOURCE", help="Put an AutoencoderTiny in the VAE's place (`taesd`, or a folder).")
 @click.option("--distilled", type=click.Choice(["lcm", "tcd"]), help="The weights or LoRAs were distilled so.")
+@click.option(
+    "--calibration-images", type=click.Path(path_type=Path), help="int8: a folder of photos; some are shipped."
+)
+@click.option(
+    "--calibration-prompts", type=click.Path(path_type=Path), help="int8: a file, a prompt a line; some are shipped."
+)
+@click.option("--recipe", "kind", type=click.Choice(["full", "hybrid", "weight-only"]), help="int8: default full.")
 @_clear_errors
-def export(source: str, out_dir: Path, **options: Any) -> None:
+def export(
+    source: str,
+    out_dir: Path,
+    calibration_images: Path | None,
+    calibration_prompts: Path | None,
+    kind: Any,
+    **options: Any,
+) -> None:
     """Turn a Stable Diffusion checkpoint into a model folder that runs without torch.
 
     SOURCE is a diffusers folder, a .safetensors file in the original layout, a hub id or a name
-    from `models list`. Every network is held against PyTorch before the folder appears.
+    from `models list`. Every network is held against PyTorch before the folder appears; an int8 UNet, calibrated on
+    photos that it paints with the float one, against what that one paints.
 
     \b
     Examples:
       cyclorama export ./my-checkpoint ./my-model
+      cyclorama export ./my-checkpoint ./my-model --precision int8
       cyclorama export sd15-inpaint ./sd15-fast --lora lcm-lora-sd15 --tiny-vae taesd
     """
-    stages = 2 + len(options["loras"]) + (options["tiny_vae"] is not None) + 2 * 4
+    stages = (
+        2 + len(options["loras"]) + (options["tiny_vae"] is not None) + 2 * 4 + 4 * (options["precision"] == "int8")
+    )
     with _stages(stages) as progress:
-        from export import export_checkpoint
+        from export import Calibration, Recipe, export_checkpoint
 
+        if calibration_images or calibration_prompts:
+            options["calibration"] = Calibration.load(calibration_images, calibration_prompts)
+        if kind:
+            options["recipe"] = Recipe(kind)
         folder = export_checkpoint(source, out_dir, progress=progress, **options)
     errors = json.loads((folder / "cyclorama.json").read_text())["verification"]["max_relative_error"]
     for component, error in errors.items():

@@ -61,7 +61,7 @@ class BackgroundGenerator:
         self.backend = backend
         self.device = device
         self._text_encoder = TextEncoder(folder, backend, device)
-        self._unet = UNet(folder, backend, device)
+        self.unet = UNet(folder, backend, device)
         self._vae = VAE(folder, backend, device)
 
     @classmethod
@@ -174,7 +174,7 @@ class BackgroundGenerator:
                     sample = np.concatenate([sample, condition], axis=1)
                 if with_guidance:
                     sample = np.concatenate([sample, sample])
-                output = self._unet(sample, float(sampler.timesteps[i]), encoder_hidden_states, timestep_cond)
+                output = self.unet(sample, float(sampler.timesteps[i]), encoder_hidden_states, timestep_cond)
                 if with_guidance:
                     unconditional, conditional = output[:1], output[1:]
                     output = unconditional + np.float32(options.guidance_scale) * (conditional - unconditional)

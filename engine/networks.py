@@ -36,27 +36,27 @@ class TextEncoder:
 
 
 class UNet:
-    """Predicts the noise (or v) in latents."""
+    """Predicts the noise (or v) in latents. `session` is what runs it; export swaps in one that records."""
 
     def __init__(self, folder: ModelFolder, backend: Backend, device: Device) -> None:
         path = folder.component("unet", backend)
-        self._session = open_session(path, backend, device)
+        self.session: Session = open_session(path, backend, device)
         wanted = {"sample", "timestep", "encoder_hidden_states"}
         if folder.time_cond_proj_dim is not None:
             wanted.add("timestep_cond")
-        if self._session.inputs.keys() != wanted:
+        if self.session.inputs.keys() != wanted:
             raise BadModel(
-                f"{path} takes {', '.join(self._session.inputs)}, but the pipeline has {', '.join(sorted(wanted))}; "
+                f"{path} takes {', '.join(self.session.inputs)}, but the pipeline has {', '.join(sorted(wanted))}; "
                 "only Stable Diffusion 1.x and 2.x shapes can be run"
             )
-        channels = self._session.inputs["sample"].shape[1]
+        channels = self.session.inputs["sample"].shape[1]
         if channels not in (None, folder.unet_config["in_channels"]):
             raise BadModel(
                 f"{path} takes {channels} channels, but the config beside it says {folder.unet_config['in_channels']}; "
                 "export the model again"
             )
-        self._timestep = self._session.inputs["timestep"]
-        self._output = next(iter(self._session.outputs))
+        self._timestep = self.session.inputs["timestep"]
+        self._output = next(iter(self.session.outputs))
 
     def __call__(
         self, sample: Array, timestep: float, encoder_hidden_states: Tensor, timestep_cond: Array | None = None
@@ -73,7 +73,7 @@ class UNet:
         }
         if timestep_cond is not None:
             feeds["timestep_cond"] = timestep_cond
-        return np.asarray(self._session.run(feeds)[self._output], np.float32)
+        return np.asarray(self.session.run(feeds)[self._output], np.float32)
 
 
 class VAE:

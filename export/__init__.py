@@ -4,8 +4,10 @@ from export import export_checkpoint
 export_checkpoint("path/to/checkpoint", "my-model", format="openvino", precision="fp16")
 """
 
+from export.calibration import Calibration
 from export.errors import ExportFailed
 from export.exporter import export_checkpoint
 from export.pull import pull
+from export.quantisation import Recipe
 
-__all__ = ["ExportFailed", "export_checkpoint", "pull"]
+__all__ = ["Calibration", "ExportFailed", "Recipe", "export_checkpoint", "pull"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -15,17 +16,23 @@ import psutil
 
 from engine.errors import CannotWrite, InvalidOptions
 from export import verification
+from export.calibration import Calibration
 from export.lora import fuse_lora
+from export.quantisation import Recipe, quantise_folder
 from export.source import load_pipeline, load_tiny_vae, use_distilled_scheduler
-from export.trace import Format, Precision, components, save_tokenizer, trace
+from export.trace import Format, Stored, components, save_tokenizer, trace
 from models.catalogue import CATALOGUE
 from models.store import MANIFEST, hashes
+
+Precision = Literal["fp32", "fp16", "int8"]
 
 FORMATS: tuple[str, ...] = get_args(Format)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 Progress = Callable[[str], None]
 
-_TOOLS = ("cyclorama", "torch", "diffusers", "transformers", "optimum", "optimum-intel", "optimum-onnx", "openvino")
+_TOOLS = (
+    "cyclorama", "torch", "diffusers", "transformers", "optimum", "optimum-intel", "optimum-onnx", "openvino", "nncf",
+)  # fmt: skip
 
 
 def export_checkpoint(
@@ -38,6 +45,8 @@ def export_checkpoint(
     loras: Sequence[tuple[str, float]] = (),
     tiny_vae: str | Path | None = None,
     distilled: Literal["lcm", "tcd"] | None = None,
+    calibration: Calibration | None = None,
+    recipe: Recipe | None = None,
     name: str | None = None,
     progress: Progress = lambda stage: None,
 ) -> Path:
@@ -46,10 +55,12 @@ def export_checkpoint(
     source, revision: see `export.source.load_pipeline`.  loras: files or catalogue names with their
     scales.  tiny_vae: an AutoencoderTiny to put in the VAE's place.  distilled: the weights (or a
     LoRA among `loras`) were distilled so, and are to be sampled accordingly; known for LoRAs of the
-    catalogue.  name: what the model is called in metadata; a name of the catalogue brings the
-    presets that fit.  progress: told each stage as it begins.
+    catalogue.  calibration, recipe: what an int8 UNet is calibrated on and how it is made; both have defaults, and
+    with `int8` the other networks are stored as fp16.  name: what the model is called in metadata; a name of the
+    catalogue brings the presets that fit.  progress: told each stage as it begins.
 
-    Every network is held against PyTorch; what fails, or is interrupted, leaves no folder behind.
+    Every network is held against PyTorch, and an int8 UNet's pictures against the float one's at the same noise.
+    What fails, or is interrupted, leaves no folder behind.
     Raises ExportFailed, DownloadFailed, InvalidOptions, CannotWrite.
     """
     if format not in FORMATS or precision not in PRECISIONS:
@@ -57,6 +68,8 @@ def export_checkpoint(
             f"format must be one of {', '.join(FORMATS)} and precision one of {', '.join(PRECISIONS)}, "
             f"got {format!r} and {precision!r}"
         )
+    if precision != "int8" and (calibration or recipe):
+        raise InvalidOptions(f"a calibration or a recipe goes with precision int8, got {precision}")
     out = Path(out_dir).resolve()
     if out == Path.cwd() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise InvalidOptions(f"{out_dir} exists already; name another folder or remove it first")
@@ -77,6 +90,8 @@ def export_checkpoint(
             progress("loading the tiny VAE")
             pipeline.register_modules(vae=load_tiny_vae(tiny_vae))
         errors = _write(pipeline, partial, format, precision, progress)
+        del pipeline
+        gc.collect()  # optimum's patched networks refer to themselves
         manifest = {
             "name": name or out.name,
             "source": str(source) if not Path(source).exists() else Path(source).resolve().name,
@@ -84,17 +99,33 @@ def export_checkpoint(
             "loras": [{"source": Path(lora).name, "scale": scale} for lora, scale in loras],
             "tiny_vae": None if tiny_vae is None else Path(tiny_vae).name,
             "format": format,
-            "precision": dict.fromkeys(errors, precision),
+            "precision": {component: _stored(component, precision) for component in errors},
             **presets,
             "verification": {"max_relative_error": errors},
             "versions": {tool: version(tool) for tool in _TOOLS},
-            "sha256": hashes(partial),
         }
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        if precision == "int8":
+            _save_manifest(manifest, partial)  # whose preset the UNet is calibrated for
+            manifest["precision"]["unet"] = "int8"
+            manifest["quantisation"] = quantise_folder(
+                partial, format, calibration or Calibration.load(), recipe or Recipe(), progress
+            )
+        _save_manifest({**manifest, "sha256": hashes(partial)}, partial)
         if out.exists():
             out.rmdir()  # empty, as checked above
         partial.replace(out)
     return Path(out_dir)
+
+
+def _save_manifest(manifest: dict[str, Any], folder: Path) -> None:
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _stored(component: str, precision: Precision) -> Stored:
+    """How a component's weights are traced. A UNet that is to be quantised is float32 until then."""
+    if precision == "int8":
+        return "fp32" if component == "unet" else "fp16"
+    return precision
 
 
 @contextmanager
@@ -122,12 +153,13 @@ def _write(pipeline: Any, folder: Path, format: Format, precision: Precision, pr
     for component in list(networks):
         network, config = networks.pop(component)
         progress(f"exporting {component}")
-        path = trace(network, config, folder / component, format, precision)
+        stored = _stored(component, precision)
+        path = trace(network, config, folder / component, format, stored)
         _save_config(network, folder / component)
         progress(f"verifying {component}")
         size = 8 * latent_size if component == "vae_encoder" else latent_size
         errors[component] = verification.relative_error(network, path, format, size)
-        verification.check(component, errors[component], precision)
+        verification.check(component, errors[component], stored)
     pipeline.scheduler.save_pretrained(folder / "scheduler")
     save_tokenizer(pipeline, folder / "tokenizer", format)
     pipeline.save_config(folder)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import InvalidOptions
-from export.exporter import export_checkpoint
-from export.trace import Format, Precision
+from export.exporter import Precision, export_checkpoint
+from export.trace import Format
 from models.catalogue import find_entry
 from models.errors import BadModel
 from models.store import MANIFEST, stored, verify

@@ -22,7 +22,7 @@ from optimum.intel.openvino.configuration import OVConfig
 from engine.backends import ONNX_FILE, OPENVINO_FILE
 
 Format = Literal["openvino", "onnx"]
-Precision = Literal["fp32", "fp16"]
+Stored = Literal["fp32", "fp16"]
 
 
 def components(pipeline: Any, format: Format) -> dict[str, tuple[Any, Any]]:
@@ -49,7 +49,7 @@ def _describe_tiny_vae(networks: dict[str, tuple[Any, Any]]) -> None:
         normalized.UP_BLOCK_TYPES = "decoder_block_out_channels"
 
 
-def trace(network: Any, config: Any, folder: Path, format: Format, precision: Precision) -> Path:
+def trace(network: Any, config: Any, folder: Path, format: Format, precision: Stored) -> Path:
     """Writes one network into its folder of the model and returns the file.
 
     fp16 is how weights are stored; what they are computed in is the backend's choice.
@@ -82,20 +82,29 @@ def save_tokenizer(pipeline: Any, folder: Path, format: Format) -> None:
             export_tokenizer(pipeline.tokenizer, folder)
 
 
+def load_graph(path: Path) -> onnx.ModelProto:
+    """An ONNX file without the weights that lie beside it, beyond protobuf's 2 GB, but with all its constants.
+
+    Constants are few and small, and shapes follow from them.
+    """
+    model = onnx.load(path, load_external_data=False)
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if external_data_helper.uses_external_data(attribute.t):
+                external_data_helper.load_external_data_for_tensor(attribute.t, str(path.parent))
+    return model
+
+
 def _store_weights_as_fp16(path: Path) -> None:
     """Halves an ONNX file: large float32 weights become float16 with a Cast behind each.
 
     Runtimes fold the Cast away while loading and compute in float32 as before. Weights that lie
     beside the file (beyond protobuf's 2 GB) are converted one by one and stay beside it.
     """
-    model = onnx.load(path, load_external_data=False)
+    model = load_graph(path)
     graph = model.graph
     beside = path.with_name(f"{path.name}_data")
     halved = beside.with_suffix(".halved")
-    for node in graph.node:  # constants are few and small: they move into the file itself
-        for attribute in node.attribute:
-            if external_data_helper.uses_external_data(attribute.t):
-                external_data_helper.load_external_data_for_tensor(attribute.t, str(path.parent))
     casts = []
     with halved.open("wb") as file:
         for weight in graph.initializer:

@@ -10,10 +10,10 @@ import torch
 
 from engine.backends import open_session, random_feeds
 from export.errors import ExportFailed
-from export.trace import Format, Precision
+from export.trace import Format, Stored
 
 # Largest error over the largest value, per component. fp16 weights carry 3 decimal digits.
-TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-2}
+TOLERANCE: dict[Stored, float] = {"fp32": 1e-3, "fp16": 2e-2}
 
 
 def relative_error(network: Any, path: Path, format: Format, size: int) -> float:
@@ -42,7 +42,7 @@ def relative_error(network: Any, path: Path, format: Format, size: int) -> float
     return worst
 
 
-def check(component: str, error: float, precision: Precision) -> None:
+def check(component: str, error: float, precision: Stored) -> None:
     """Raises ExportFailed when an error is above the precision's tolerance, or no number."""
     if np.isnan(error):
         raise ExportFailed(f"the {component} gives values that are not finite; are its weights or a LoRA damaged?")

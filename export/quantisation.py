@@ -1,0 +1,161 @@
+"""A UNet in int8, by NNCF's post-training quantisation."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import io
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import nncf
+import onnx
+import openvino as ov
+from nncf.onnx.quantization.backend_parameters import BackendParameters
+from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, AdvancedSmoothQuantParameters
+
+from engine import BackgroundGenerator, InvalidOptions
+from engine.backends import ONNX_FILE, OPENVINO_FILE
+from engine.notes import note
+from export.calibration import Calibration, Feeds
+from export.drift import LEAST_PSNR, LEAST_SSIM, drift
+from export.errors import ExportFailed
+from export.trace import Format, load_graph
+
+Kind = Literal["full", "hybrid", "weight-only"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+# The ends, through which all that is painted passes, and what all blocks learn the timestep from: 2 % of the
+# arithmetic of SD1.5's UNet.
+_ENDS = [".*conv_in.*", ".*conv_out.*", ".*time_emb.*"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a UNet is quantised. Raises InvalidOptions.
+
+    kind: `full` computes convolutions and matrix products in int8; `hybrid` convolutions alone, the products'
+    weights being stored in int8; `weight-only` nothing: all is stored in int8 and computed in float. The latter two
+    are for OpenVINO IR.
+    smooth_quant: alpha of SmoothQuant (Xiao et al., 2022) for the matrix products of `full`, 0 to 1; None: without.
+    float_ends: first and last convolution and the time embedding stay float.
+    """
+
+    kind: Kind = "full"
+    smooth_quant: float | None = None
+    float_ends: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InvalidOptions(f"the recipe must be one of {', '.join(KINDS)}, got {self.kind!r}")
+        if self.smooth_quant is not None and not (self.kind == "full" and 0 <= self.smooth_quant <= 1):
+            raise InvalidOptions(f"smooth_quant goes with `full` and is 0 to 1, got {self.smooth_quant}")
+
+
+def quantise_folder(
+    folder: Path, format: Format, calibration: Calibration, recipe: Recipe, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Quantises the UNet of a float model folder, and says how and what it changed, for the manifest.
+
+    The drift is that of what the model paints for the calibration's photos with other prompts: see `export.drift`.
+    Raises ExportFailed and InvalidOptions.
+    """
+    progress("recording the UNet's inputs")
+    generator = BackgroundGenerator.load(folder, backend=format)
+    scenes = calibration.scenes(generator)
+    samples = list(calibration.record(generator, scenes)) if recipe.kind != "weight-only" else []
+    progress("painting for comparison")
+    reference = calibration.results(generator, scenes)
+    del generator
+    gc.collect()  # the float UNet: what remembers prompts holds its generator in a cycle
+    progress("quantising the UNet")
+    quantise(folder / "unet" / (OPENVINO_FILE if format == "openvino" else ONNX_FILE), format, samples, recipe)
+    progress("measuring the drift")
+    measured = drift(reference, calibration.results(BackgroundGenerator.load(folder, backend=format), scenes))
+    is_large = measured["psnr"] < LEAST_PSNR or measured["ssim"] < LEAST_SSIM
+    note(
+        f"int8 against float at the same noise: PSNR {measured['psnr']:.1f} dB, SSIM {measured['ssim']:.3f}"
+        + f"; below {LEAST_PSNR:g} dB or {LEAST_SSIM:g} look at the pictures, or calibrate on more" * is_large
+    )
+    return {
+        "recipe": dataclasses.asdict(recipe),
+        "samples": len(samples),
+        "seed": calibration.seed,
+        "photos": len(scenes),
+        "prompts": len(calibration.prompts),
+        "drift": measured,
+    }
+
+
+def quantise(path: Path, format: Format, samples: Sequence[Feeds], recipe: Recipe) -> None:
+    """Replaces a float network on disk, IR or ONNX, by its int8 form.
+
+    samples: what the network is fed in use; `weight-only` looks at none.  Raises InvalidOptions and ExportFailed.
+    """
+    if format == "onnx" and recipe.kind != "full":
+        raise InvalidOptions(f"the recipe {recipe.kind} is for OpenVINO; use full, or --format openvino")
+    try:
+        with _quiet():
+            if format == "openvino":
+                _save_ir(_quantised(ov.Core().read_model(path), samples, recipe), path)
+            else:
+                _save_onnx(_quantised(load_graph(path), samples, recipe, path.parent), path)
+    except Exception as error:  # NNCF's own have no common base
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ExportFailed(f"the UNet could not be quantised ({reason}); export it as fp16") from error
+
+
+def _quantised(model: Any, samples: Sequence[Feeds], recipe: Recipe, beside: Path | None = None) -> Any:
+    """beside: the folder with the weights of an ONNX model that are no part of its file."""
+    ends = _ENDS if recipe.float_ends else []
+    left = nncf.IgnoredScope(patterns=ends)
+    if recipe.kind == "weight-only":
+        return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM, ignored_scope=left)
+    if recipe.kind == "hybrid":
+        others = nncf.IgnoredScope(patterns=ends, types=["Convolution"])
+        model = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM, ignored_scope=others)
+        left = nncf.IgnoredScope(patterns=ends, types=["MatMul", "ScaledDotProductAttention"])
+    return nncf.quantize(
+        model,
+        nncf.Dataset(list(samples)),
+        subset_size=len(samples),
+        model_type=nncf.ModelType.TRANSFORMER,
+        ignored_scope=left,
+        advanced_parameters=AdvancedQuantizationParameters(
+            smooth_quant_alphas=AdvancedSmoothQuantParameters(
+                matmul=-1.0 if recipe.smooth_quant is None else recipe.smooth_quant, convolution=-1.0
+            ),
+            backend_params={BackendParameters.EXTERNAL_DATA_DIR: str(beside.resolve())} if beside else {},
+        ),
+    )
+
+
+def _save_ir(model: Any, path: Path) -> None:
+    unfinished = path.with_stem(f"{path.stem}.part")
+    ov.save_model(model, unfinished)
+    unfinished.with_suffix(".bin").replace(path.with_suffix(".bin"))
+    unfinished.replace(path)
+
+
+def _save_onnx(model: onnx.ModelProto, path: Path) -> None:
+    unfinished = path.with_suffix(".part")
+    onnx.save(model, unfinished)  # all in one file again: a quarter of the float network
+    path.with_name(f"{path.name}_data").unlink(missing_ok=True)
+    unfinished.replace(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """NNCF draws its progress on stdout, where data goes."""
+    logger = logging.getLogger("nncf")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
