@@ -412,29 +412,33 @@ def subject_photos(number: int) -> list[tuple[Pixels, Mask]]:
 def extension(painter: Painter, quick: bool) -> dict[str, Any]:
     """By how much of its area a subject seems to grow in what is painted: area(m_out - m_in) / area(m_in).
 
-    m_in is u2netp's mask of the photo, m_out that of the painted picture, nothing pasted over it.  `lost`:
-    the share of pictures whose m_out touches less than half of m_in; their growth says little.
+    m_in is u2netp's mask of the photo, m_out that of the painted picture: of the finished one, with the subject's
+    own pixels in it, or (`unpasted`) as the model painted it.  `lost`: the share of unpasted pictures whose m_out
+    touches less than half of m_in.  There the model painted the scene and no subject, and the growth is whatever
+    else u2netp took for one.  `unpasted_drawn` is that of a drawn scene behind the subject, through the VAE.
     """
     prompts, rng = plain_prompts(), _rng(6)
     cases = subject_photos(10 if quick else 40)
     vae = VAE(painter.generator.folder, painter.generator.backend, painter.generator.device)
-    grown, drawn_grown, lost = [], [], []
+    grown, unpasted, drawn_grown, lost = [], [], [], []
     for i, (photo, mask) in enumerate(_progress(cases, "subjects")):
         scene = painter.generator.prepare(photo, mask=mask.astype(np.uint8) * 255)
         kind = EXTENSION_SCENES[i % len(EXTENSION_SCENES)]
-        painted = painter.background(scene, prompts[kind][0], i)
+        result = painter.generator.generate(scene, prompts[kind][0], painter.preset, seed=i)
         drawn = _bytes(scenes.example(rng, SIDE, SIDE, scene=kind).picture)
-        after = _mask(painted)
+        after = _mask(np.asarray(result.background))
         lost.append((after & mask).sum() < 0.5 * mask.sum())
-        grown.append(_growth(mask, after))
+        grown.append(_growth(mask, _mask(np.asarray(result.image))))
+        unpasted.append(_growth(mask, after))
         # Through the VAE, too: a subject that stays sharp is found more easily.
         drawn_grown.append(_growth(mask, _mask(_round_trip(vae, np.where(mask[..., None], photo, drawn)))))
     return {
         "mean": float(np.mean(grown)),
-        "median": float(np.median(grown)),
+        "most": float(np.max(grown)),
+        "unpasted": float(np.mean(unpasted)),
+        "unpasted_median": float(np.median(unpasted)),
+        "unpasted_drawn": float(np.mean(drawn_grown)),
         "lost": float(np.mean(lost)),
-        "mean_drawn": float(np.mean(drawn_grown)),
-        "median_drawn": float(np.median(drawn_grown)),
         "pictures": len(grown),
     }
 
