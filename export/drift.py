@@ -12,7 +12,7 @@ from engine import Result
 
 Pixels = NDArray[np.uint8]
 
-# Below these a person sees another picture and not a slightly different one.
+# What int8 is held to, on nano and wherever it is exported.
 LEAST_PSNR, LEAST_SSIM = 28.0, 0.93
 
 

@@ -70,6 +70,8 @@ def export_checkpoint(
         )
     if precision != "int8" and (calibration or recipe):
         raise InvalidOptions(f"a calibration or a recipe goes with precision int8, got {precision}")
+    if format == "onnx" and recipe and recipe.kind != "full":
+        raise InvalidOptions(f"the recipe {recipe.kind} is for OpenVINO; use full, or --format openvino")
     out = Path(out_dir).resolve()
     if out == Path.cwd() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise InvalidOptions(f"{out_dir} exists already; name another folder or remove it first")

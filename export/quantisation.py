@@ -29,8 +29,7 @@ from export.trace import Format, load_graph
 Kind = Literal["full", "hybrid", "weight-only"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
-# The ends, through which all that is painted passes, and what all blocks learn the timestep from: 2 % of the
-# arithmetic of SD1.5's UNet.
+# The ends, through which all that is painted passes, and what all blocks learn the timestep from.
 _ENDS = [".*conv_in.*", ".*conv_out.*", ".*time_emb.*"]
 
 
@@ -94,10 +93,8 @@ def quantise_folder(
 def quantise(path: Path, format: Format, samples: Sequence[Feeds], recipe: Recipe) -> None:
     """Replaces a float network on disk, IR or ONNX, by its int8 form.
 
-    samples: what the network is fed in use; `weight-only` looks at none.  Raises InvalidOptions and ExportFailed.
+    samples: what the network is fed in use; `weight-only` looks at none.  Raises ExportFailed.
     """
-    if format == "onnx" and recipe.kind != "full":
-        raise InvalidOptions(f"the recipe {recipe.kind} is for OpenVINO; use full, or --format openvino")
     try:
         with _quiet():
             if format == "openvino":

@@ -97,7 +97,7 @@ def test_a_bad_calibration_set_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_an_impossible_recipe_is_refused(nano_onnx: Path) -> None:
+def test_an_impossible_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidOptions, match="got 'hybird'"):
         Recipe("hybird")  # type: ignore[arg-type]
     with pytest.raises(InvalidOptions, match="0 to 1, got 2"):
@@ -105,7 +105,7 @@ def test_an_impossible_recipe_is_refused(nano_onnx: Path) -> None:
     with pytest.raises(InvalidOptions, match="goes with `full`"):
         Recipe("hybrid", smooth_quant=0.5)
     with pytest.raises(InvalidOptions, match="hybrid is for OpenVINO"):
-        quantisation.quantise(nano_onnx / "unet" / ONNX_FILE, "onnx", [], Recipe("hybrid"))
+        export_checkpoint(NANO_CHECKPOINT, tmp_path / "out", format="onnx", precision="int8", recipe=Recipe("hybrid"))
 
 
 def test_what_is_recorded_is_what_the_unet_gets_by_the_models_own_preset() -> None:

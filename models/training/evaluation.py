@@ -57,7 +57,10 @@ def plain_prompts() -> dict[str, list[str]]:
 
 
 def paraphrases() -> dict[str, list[str]]:
-    """Two freer wordings for every scene, by a hand that knew nothing of the captions. Nothing is tuned to them."""
+    """Two freer wordings for every scene, by a hand that knew nothing of the captions.
+
+    Who wrote the captions' latest additions had read them, so the third nano's figure is not quite blind.
+    """
     return _texts("paraphrases.json")
 
 
