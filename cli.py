@@ -57,7 +57,7 @@ def _clear_errors(command: Callable[P, T]) -> Callable[P, T]:
 
 _EXTRA_OF = dict.fromkeys(
     ("torch", "diffusers", "transformers", "optimum", "onnx", "safetensors", "nncf", "scipy"), "export"
-)
+) | dict.fromkeys(("openvino_genai", "matplotlib"), "benchmark")
 
 
 def _show_notes() -> None:
@@ -82,8 +82,8 @@ def _stages(total: int) -> Iterator[Callable[[str], None]]:
 
     for library in ("DIFFUSERS", "TRANSFORMERS"):  # their remarks would tear the bar
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
-    layout = "{desc} |{bar:20}| {n}/{total} [{elapsed}]"
-    with tqdm(total=total, disable=None, file=sys.stderr, bar_format=layout) as bar:
+    layout = "{desc} |{bar:20}| {n}/{total} [{elapsed}]" if total else "{desc} [{elapsed}]"
+    with tqdm(total=total or None, disable=None, file=sys.stderr, bar_format=layout) as bar:
 
         def begin(stage: str) -> None:
             bar.update()
@@ -407,6 +407,47 @@ def _facts(entry: ModelEntry) -> dict[str, Any]:
         "card": str(entry.card) if entry.card else None,
         "folder": str(stored(entry.name)) if is_present(entry) else None,
     }
+
+
+@main.command()
+@click.option("--model", help="A name from `models list`, or a model folder; default: nano.")
+@click.option(
+    "--shapes", type=click.Choice(["sd15"]), help="Also SD1.5's shapes with random weights, beside the peers."
+)
+@click.option("--peers", default="all", show_default=True, help="all, none, or names with commas between.")
+@click.option("--quick", is_flag=True, help="One round of the main contenders.")
+@click.option("--output", type=click.Path(path_type=Path), help="Where to write all figures (.json).")
+@click.option("--plots", type=click.Path(path_type=Path, file_okay=False), help="A folder to write plots into.")
+@_clear_errors
+def benchmark(
+    model: str | None, shapes: str | None, peers: str, quick: bool, output: Path | None, plots: Path | None
+) -> None:
+    """Measure speed, memory and fidelity on this machine, in one run.
+
+    Leave the machine alone meanwhile. With --shapes sd15 the model is made first and kept in the local store (14 GB).
+
+    \b
+    Examples:
+      cyclorama benchmark --quick
+      cyclorama benchmark --shapes sd15 --output figures.json --plots plots
+    """
+    from benchmarks.report import plot, tables
+    from benchmarks.run import PEERS, benchmark
+    from engine.errors import InvalidOptions
+    from engine.photo import write_whole
+
+    if output is not None and output.suffix != ".json":
+        raise InvalidOptions(f"figures are written as .json, got {output.name!r}")
+    chosen = {"all": PEERS, "none": ()}.get(peers, tuple(peers.split(",")))
+    with _stages(0) as progress:
+        report = benchmark(model, with_sd15_shapes=shapes is not None, peers=chosen, is_quick=quick, progress=progress)
+    click.echo(tables(report))
+    if output is not None:
+        text = json.dumps(report, indent=1) + "\n"
+        write_whole(output, lambda temporary: temporary.write_text(text))
+        click.echo(output, err=True)
+    for path in plot(report, plots) if plots else []:
+        click.echo(path, err=True)
 
 
 @main.command()

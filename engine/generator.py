@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engine.backends import Backend, Device, choose_backend
+from engine.backends import Backend, Device, Tensor, choose_backend
 from engine.composite import composite
 from engine.errors import BadModel, InvalidOptions
 from engine.frame import Frame
@@ -56,33 +56,39 @@ class Step:
 class BackgroundGenerator:
     """A loaded model. Make one with `load`, then `prepare` a photo and `generate` as often as liked."""
 
-    def __init__(self, folder: ModelFolder, backend: Backend, device: Device) -> None:
+    def __init__(self, folder: ModelFolder, backend: Backend, device: Device, exact: bool) -> None:
         self.folder = folder
         self.backend = backend
         self.device = device
-        self._text_encoder = TextEncoder(folder, backend, device)
-        self.unet = UNet(folder, backend, device)
-        self._vae = VAE(folder, backend, device)
+        self._text_encoder = TextEncoder(folder, backend, device, exact)
+        self.unet = UNet(folder, backend, device, exact)
+        self.vae = VAE(folder, backend, device, exact)
 
     @classmethod
     def load(
-        cls, model: str | Path = "nano", *, backend: Backend | Literal["auto"] = "auto", device: Device = "cpu"
+        cls,
+        model: str | Path = "nano",
+        *,
+        backend: Backend | Literal["auto"] = "auto",
+        device: Device = "cpu",
+        exact: bool = False,
     ) -> BackgroundGenerator:
         """Loads a model by its name in the catalogue or by its folder.
 
         backend: `auto` takes OpenVINO where the folder has IR and it runs on this machine, else
-        ONNX Runtime. device: `cuda` takes ONNX Runtime's CUDA provider.
+        ONNX Runtime. device: `cuda` takes ONNX Runtime's CUDA provider.  exact: float32 throughout,
+        where OpenVINO would compute in bf16 on CPUs that can.
         Raises ModelNotFound, BadModel, BackendUnavailable.
         """
         folder = ModelFolder(resolve(model))
         chosen = choose_backend(folder.has_ir, folder.has_onnx, backend, device)
         try:
-            return cls(folder, chosen, device)
+            return cls(folder, chosen, device, exact)
         except BadModel as error:
             if backend != "auto" or chosen == "onnx" or not folder.has_onnx:
                 raise
             note(f"{error}; using ONNX Runtime")
-            return cls(folder, "onnx", device)
+            return cls(folder, "onnx", device, exact)
 
     def prepare(
         self,
@@ -108,7 +114,7 @@ class BackgroundGenerator:
         frame = Frame.fit(loaded.size, self.folder.native_size if size is None else size, self.folder.size_multiple)
         with timed(seconds, "mask"):
             alpha = subject_alpha(loaded, mask, mask_model)
-        scene = Scene(loaded, alpha, frame, frame.place_photo(loaded.rgb), frame.place_mask(alpha), self._vae, seconds)
+        scene = Scene(loaded, alpha, frame, frame.place_photo(loaded.rgb), frame.place_mask(alpha), self.vae, seconds)
         if self.folder.is_inpainting:
             _ = scene.masked_image_latents
         return scene
@@ -138,17 +144,17 @@ class BackgroundGenerator:
     def _denoise(
         self, scene: Scene, options: GenerationOptions, shape: tuple[int, ...], latents: Array | None
     ) -> Iterator[Step]:
-        seconds = dict.fromkeys(("text", "denoise", "decode", "composite"), 0.0)
+        seconds = dict.fromkeys(("text", "compile", "denoise", "decode", "composite"), 0.0)
         rng = np.random.default_rng(options.seed)
 
         def fresh_noise() -> Array:
             return rng.standard_normal(shape, np.float32)
 
         is_inpainting, time_cond_width = self.folder.is_inpainting, self.folder.time_cond_proj_dim
-        with_guidance = options.guidance_scale > 1 and time_cond_width is None
+        has_guidance = options.guidance_scale > 1 and time_cond_width is None
         with timed(seconds, "text"):
-            prompts = (options.negative_prompt, options.prompt) if with_guidance else (options.prompt,)
-            encoder_hidden_states = self._text_encoder.encode(*prompts)
+            texts = self._text_encoder.encode(options.prompt)
+            guided_texts = self._text_encoder.encode(options.negative_prompt, options.prompt) if has_guidance else texts
         timestep_cond = (
             None if time_cond_width is None else guidance_scale_embedding(options.guidance_scale, time_cond_width)
         )
@@ -167,24 +173,39 @@ class BackgroundGenerator:
         if is_inpainting:
             condition = np.concatenate([(mask >= 0.5).astype(np.float32), scene.masked_image_latents], axis=1)
 
+        with timed(seconds, "compile"):
+            sample_shape = (1, self.folder.unet_config["in_channels"], *shape[2:])
+            self.unet.compile(sample_shape, texts.shape, options.token_downsampling)
+        start, stop = (first + share * (total - first) for share in options.guidance_interval)
+        deep_features: Sequence[Tensor] = ()
+
         for i in range(first, total):
             with timed(seconds, "denoise"):
                 sample = sampler.scale_model_input(x, i)
                 if is_inpainting:
                     sample = np.concatenate([sample, condition], axis=1)
-                if with_guidance:
+                is_guided = has_guidance and start <= i < stop
+                if is_guided:
                     sample = np.concatenate([sample, sample])
-                output = self.unet(sample, float(sampler.timesteps[i]), encoder_hidden_states, timestep_cond)
-                if with_guidance:
+                kept = deep_features[-len(sample) :] if (i - first) % options.cache_interval else ()
+                output, deep_features = self.unet(
+                    sample,
+                    float(sampler.timesteps[i]),
+                    guided_texts if is_guided else texts,
+                    timestep_cond,
+                    kept if len(kept) == len(sample) else (),
+                    options.token_downsampling,
+                )
+                if is_guided:
                     unconditional, conditional = output[:1], output[1:]
                     output = unconditional + np.float32(options.guidance_scale) * (conditional - unconditional)
                 x, denoised = sampler.step(output, i, x, fresh_noise)
                 if not is_inpainting:
-                    kept = scene.image_latents
-                    denoised = (1 - mask) * kept + mask * denoised
+                    photo = scene.image_latents
+                    denoised = (1 - mask) * photo + mask * denoised
                     if i + 1 < total:
-                        kept = sampler.add_noise(kept, noise, i + 1)
-                    x = (1 - mask) * kept + mask * x
+                        photo = sampler.add_noise(photo, noise, i + 1)
+                    x = (1 - mask) * photo + mask * x
             yield Step(
                 index=i - first,
                 total=total - first,
@@ -196,14 +217,14 @@ class BackgroundGenerator:
             )
 
     def _preview(self, scene: Scene, denoised: Array) -> Image.Image:
-        background = scene.frame.cut_photo(self._vae.decode(denoised))
+        background = scene.frame.cut_photo(self.vae.decode(denoised))
         photo = Image.fromarray(scene.photo.rgb).resize(background.size, Image.Resampling.LANCZOS)
         alpha = Image.fromarray(scene.alpha).resize(background.size, Image.Resampling.LANCZOS)
         return Image.composite(photo, background, alpha)
 
     def _finish(self, scene: Scene, options: GenerationOptions, denoised: Array, seconds: dict[str, float]) -> Result:
         with timed(seconds, "decode"):
-            painted = scene.frame.cut_photo(self._vae.decode(denoised))
+            painted = scene.frame.cut_photo(self.vae.decode(denoised))
         with timed(seconds, "composite"):
             background = painted.resize(scene.photo.size, Image.Resampling.BICUBIC)
             image = composite(scene.photo.rgb, scene.alpha, np.asarray(background))

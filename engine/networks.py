@@ -6,12 +6,14 @@ latents, L tokens, D text width. All arrays are float32.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.backends import Backend, Device, Session, Tensor, open_session
+from engine.backends import DEEP_FEATURES, Backend, Device, Session, Tensor, open_session
 from engine.errors import BadModel
 from engine.model_folder import ModelFolder
 from engine.tokenizer import ClipTokenizer
@@ -22,15 +24,18 @@ Array = npt.NDArray[np.float32]
 class TextEncoder:
     """Prompt to the embeddings that the UNet attends to; remembers the last prompts."""
 
-    def __init__(self, folder: ModelFolder, backend: Backend, device: Device) -> None:
+    def __init__(self, folder: ModelFolder, backend: Backend, device: Device, exact: bool) -> None:
         self._tokenizer = ClipTokenizer(folder.path / "tokenizer")
-        self._session = open_session(folder.component("text_encoder", backend), backend, device)
+        self._session = open_session(folder.component("text_encoder", backend), backend, device, exact=exact)
         # A session that was reshaped to a fixed sequence length wants exactly that many tokens.
         self._length = self._session.inputs["input_ids"].shape[1] or self._tokenizer.model_max_length
+        self._is_one_by_one = backend == "openvino"  # which compiles for one batch size
         self.encode = lru_cache(maxsize=32)(self._encode)
 
     def _encode(self, *prompts: str) -> Tensor:
         """Embeddings (B, L, D) of the prompts, left on the device."""
+        if self._is_one_by_one and len(prompts) > 1:
+            return np.concatenate([np.asarray(self.encode(prompt)) for prompt in prompts])
         input_ids = np.concatenate([self._tokenizer(prompt, self._length) for prompt in prompts])
         return self._session.run({"input_ids": input_ids})["last_hidden_state"]
 
@@ -38,9 +43,24 @@ class TextEncoder:
 class UNet:
     """Predicts the noise (or v) in latents. `session` is what runs it; export swaps in one that records."""
 
-    def __init__(self, folder: ModelFolder, backend: Backend, device: Device) -> None:
-        path = folder.component("unet", backend)
-        self.session: Session = open_session(path, backend, device)
+    def __init__(self, folder: ModelFolder, backend: Backend, device: Device, exact: bool) -> None:
+        self._open = partial(open_session, folder.component("unet", backend), backend, device, exact=exact)
+        # ONNX Runtime's graph is left whole, and takes both halves of guidance at once.
+        self._is_cut = backend == "openvino"
+        self.session: Session = self._open(part="full") if self._is_cut else self._open()
+        self._check(folder, folder.component("unet", backend))
+        self._timestep = self.session.inputs["timestep"]
+        self._output, *_ = self.session.outputs
+
+    @cached_property
+    def _shallow(self) -> Session:
+        return self._open(part="shallow")
+
+    @cached_property
+    def _downsampled(self) -> Session:
+        return self._open(part="downsampled")
+
+    def _check(self, folder: ModelFolder, path: Path) -> None:
         wanted = {"sample", "timestep", "encoder_hidden_states"}
         if folder.time_cond_proj_dim is not None:
             wanted.add("timestep_cond")
@@ -55,39 +75,70 @@ class UNet:
                 f"{path} takes {channels} channels, but the config beside it says {folder.unet_config['in_channels']}; "
                 "export the model again"
             )
-        self._timestep = self.session.inputs["timestep"]
-        self._output = next(iter(self.session.outputs))
+
+    def compile(
+        self, sample: tuple[int, ...], encoder_hidden_states: tuple[int, ...], token_downsampling: bool = False
+    ) -> None:
+        """Makes ready for inputs of these shapes, which takes seconds with a large network on OpenVINO."""
+        if self._is_cut:
+            shapes = {name: tuple(size or 1 for size in spec.shape) for name, spec in self.session.inputs.items()}
+            shapes["sample"], shapes["encoder_hidden_states"] = (1, *sample[1:]), (1, *encoder_hidden_states[1:])
+            (self._downsampled if token_downsampling else self.session).compile(shapes)
 
     def __call__(
-        self, sample: Array, timestep: float, encoder_hidden_states: Tensor, timestep_cond: Array | None = None
-    ) -> Array:
-        """Shapes: sample (B, 4 or 9, h, w), encoder_hidden_states (B, L, D) -> (B, 4, h, w).
+        self,
+        sample: Array,
+        timestep: float,
+        encoder_hidden_states: Tensor,
+        timestep_cond: Array | None = None,
+        deep_features: Sequence[Tensor] = (),
+        token_downsampling: bool = False,
+    ) -> tuple[Array, Sequence[Tensor]]:
+        """Shapes: sample (B, 4 or 9, h, w), encoder_hidden_states (B, L, D) -> (B, 4, h, w), and B deep features.
 
+        deep_features: those of an earlier step, one for each of the batch; given, all that lies below them is left out
+        and they come back as they are (`engine.backends.deepcache`).  token_downsampling: cheaper self-attention
+        (`engine.backends.downsampling`); then there are no deep features. ONNX Runtime has neither.
         A UNet exported with an integer timestep is told the nearest whole one.
         """
         is_integer = np.issubdtype(self._timestep.dtype, np.integer)
-        feeds: dict[str, Tensor] = {
-            "sample": sample,
-            "timestep": np.full([1] * len(self._timestep.shape), round(timestep) if is_integer else timestep),
-            "encoder_hidden_states": encoder_hidden_states,
+        shared: dict[str, Tensor] = {
+            "timestep": np.full([1] * len(self._timestep.shape), round(timestep) if is_integer else timestep)
         }
         if timestep_cond is not None:
-            feeds["timestep_cond"] = timestep_cond
-        return np.asarray(self.session.run(feeds)[self._output], np.float32)
+            shared["timestep_cond"] = timestep_cond
+        if not self._is_cut:
+            feeds = {"sample": sample, "encoder_hidden_states": encoder_hidden_states, **shared}
+            return np.asarray(self.session.run(feeds)[self._output], np.float32), ()
+        # One at a time is as fast as two at once (CONTRIBUTING.md), and one compiled graph serves with and without.
+        texts, outputs, deep = np.asarray(encoder_hidden_states), [], list(deep_features)
+        session = self._downsampled if token_downsampling else self._shallow if deep_features else self.session
+        for b in range(len(sample)):
+            feeds = {"sample": sample[b : b + 1], "encoder_hidden_states": texts[b : b + 1], **shared}
+            if deep_features:
+                feeds[DEEP_FEATURES] = deep[b]
+            results = session.run({name: feeds[name] for name in session.inputs})
+            outputs.append(np.asarray(results[self._output], np.float32))
+            if session is self.session:
+                deep.append(results[DEEP_FEATURES])
+        return np.concatenate(outputs), deep
 
 
 class VAE:
     """Images to latents and back, in the checkpoint's own scaling. AutoencoderKL and AutoencoderTiny alike."""
 
-    def __init__(self, folder: ModelFolder, backend: Backend, device: Device) -> None:
-        self._encoder = open_session(folder.component("vae_encoder", backend), backend, device)
-        self._decoder = open_session(folder.component("vae_decoder", backend), backend, device)
+    def __init__(self, folder: ModelFolder, backend: Backend, device: Device, exact: bool) -> None:
+        self._encoder = open_session(folder.component("vae_encoder", backend), backend, device, exact=exact)
+        self._decoder = open_session(folder.component("vae_decoder", backend), backend, device, exact=exact)
         self._channels = folder.latent_channels
         self._scaling_factor = folder.scaling_factor
 
     def encode(self, image: Array) -> Array:
         """(B, 3, H, W) in [-1, 1] -> (B, C, h, w): the mean of the latent distribution, scaled."""
+        # With SD1.5's 200 and 400 MB. A new photo begins here; its prompts will want the decoder's, not the encoder's.
+        self._decoder.release()
         latents = _only_output(self._encoder, {"sample": image})
+        self._encoder.release()
         if latents.shape[1] == 2 * self._channels:  # mean and log-variance
             latents = latents[:, : self._channels]
         elif latents.shape[1] != self._channels:

@@ -22,6 +22,10 @@ class GenerationOptions:
 
     num_inference_steps: 1 to 1000.  guidance_scale: 0 to 50; up to 1 there is no guidance.
     strength: above 0, up to 1 (1: the old background leaves no trace).  seed: 0 to 2**63 - 1.
+    cache_interval: the UNet runs in full on every so many steps, 1 to 100, and on those between only its last layers
+    (DeepCache; on ONNX Runtime always in full).  guidance_interval: from and up to which share of the steps there is
+    guidance (Kynkäänniemi et al., 2024), 0 to 1.  token_downsampling: cheaper self-attention on large feature maps, as
+    512 pixels have with SD1.5 (ToDo; not on ONNX Runtime); goes without caching.
     """
 
     prompt: str
@@ -32,6 +36,9 @@ class GenerationOptions:
     seed: int = 0
     sampler: str = "dpmpp_2m_karras"
     timestep_spacing: str = "leading"
+    cache_interval: int = 1
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    token_downsampling: bool = False
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -55,6 +62,14 @@ class GenerationOptions:
             raise InvalidOptions(f"seed must be 0 to 2**63 - 1, got {self.seed}")
         if self.sampler not in SAMPLERS:
             raise InvalidOptions(f"unknown sampler {self.sampler!r}; choose one of {', '.join(SAMPLERS)}")
+        if not isinstance(self.cache_interval, int) or not 1 <= self.cache_interval <= 100:
+            raise InvalidOptions(f"cache_interval must be a whole number from 1 to 100, got {self.cache_interval}")
+        start, stop = self.guidance_interval  # a list, where it was read from JSON
+        object.__setattr__(self, "guidance_interval", (start, stop))
+        if not 0 <= start < stop <= 1:
+            raise InvalidOptions(f"guidance_interval must rise within 0 to 1, got {start:g} to {stop:g}")
+        if self.token_downsampling and self.cache_interval > 1:
+            raise InvalidOptions(f"token_downsampling goes without caching, got cache_interval {self.cache_interval}")
         if self.negative_prompt and self.guidance_scale <= 1:
             raise InvalidOptions(
                 f"a negative prompt does nothing at guidance_scale {self.guidance_scale:g}; "
@@ -68,15 +83,18 @@ class _Recipe:
     num_inference_steps: int
     guidance_scale: float
     timestep_spacing: str | None = None  # None: the checkpoint's own
+    cache_interval: int = 1
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    token_downsampling: bool = False
 
 
 _RECIPES: dict[tuple[str | None, Preset], _Recipe] = {
-    (None, "balanced"): _Recipe("dpmpp_2m_karras", 10, 7.0),
-    (None, "quality"): _Recipe("dpmpp_2m_karras", 20, 7.0),
-    ("lcm", "fast"): _Recipe("lcm", 4, 1.0),
+    (None, "balanced"): _Recipe("dpmpp_2m_karras", 8, 7.0),
+    (None, "quality"): _Recipe("dpmpp_2m_karras", 20, 7.0, cache_interval=3, guidance_interval=(0.0, 0.75)),
+    ("lcm", "fast"): _Recipe("lcm", 4, 1.0, token_downsampling=True),
     ("lcm", "balanced"): _Recipe("lcm", 6, 1.5),
     ("lcm", "quality"): _Recipe("lcm", 8, 1.5),
-    ("tcd", "fast"): _Recipe("tcd", 4, 1.0),
+    ("tcd", "fast"): _Recipe("tcd", 4, 1.0, token_downsampling=True),
     ("tcd", "balanced"): _Recipe("tcd", 6, 1.0),
     ("tcd", "quality"): _Recipe("tcd", 8, 1.0),
 }
@@ -95,6 +113,9 @@ def resolve_options(
     seed: int | None = None,
     sampler: str | None = None,
     timestep_spacing: str | None = None,
+    cache_interval: int | None = None,
+    guidance_interval: tuple[float, float] | None = None,
+    token_downsampling: bool | None = None,
 ) -> GenerationOptions:
     """Fills in what was left open (None) from the preset, or from the one that fits the model.
 
@@ -124,6 +145,9 @@ def resolve_options(
         seed=secrets.randbits(32) if seed is None else seed,
         sampler=sampler or recipe.sampler,
         timestep_spacing=timestep_spacing or recipe.timestep_spacing or model.timestep_spacing,
+        cache_interval=cache_interval or recipe.cache_interval,
+        guidance_interval=guidance_interval or recipe.guidance_interval,
+        token_downsampling=recipe.token_downsampling if token_downsampling is None else token_downsampling,
     )
     # Made once more for the picture; here it refuses what the sampler cannot do before any work is done.
     make_sampler(options.sampler, model.noise_schedule, options.num_inference_steps, options.timestep_spacing)

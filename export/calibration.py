@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine import BackgroundGenerator, BadImage, InvalidOptions, NoSubject, Result, Scene, load_photo
-from engine.backends import Session, Tensor
+from engine.backends import Session, Shapes, Tensor
 from engine.notes import note
 
 Feeds = dict[str, NDArray[Any]]
@@ -106,10 +106,18 @@ class Recorder:
         self.inputs, self.outputs = session.inputs, session.outputs
         self.feeds: list[Feeds] = []
 
+    def compile(self, shapes: Shapes) -> None:
+        """As the session itself."""
+        self._session.compile(shapes)
+
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """As the session itself."""
         self.feeds.append({name: np.array(value, self.inputs[name].dtype) for name, value in feeds.items()})
         return self._session.run(feeds)
+
+    def release(self) -> None:
+        """As the session itself."""
+        self._session.release()
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def test_result_holds_what_it_promises(nano: BackgroundGenerator, scene: Scene) 
     assert result.seed == 7
     assert result.options.num_inference_steps == 20
     assert result.options.guidance_scale == 3.5
-    assert set(result.seconds) == {"photo", "mask", "vae_encode", "text", "denoise", "decode", "composite"}
+    assert set(result.seconds) == {"photo", "mask", "vae_encode", "text", "compile", "denoise", "decode", "composite"}
     assert all(value > 0 for value in result.seconds.values())
     assert 50e6 < result.peak_memory < 20e9
     assert result.model == "nano"

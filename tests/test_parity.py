@@ -45,10 +45,10 @@ def painted_by_us(model: Path, backend: Backend, size: tuple[int, int], **option
     rgb, mask = np.asarray(photo), (np.asarray(paint) > 127).astype(np.float32)
     frame = Frame(*size, (0, 0, *size))
     alpha = np.where(mask > 0, 0, 255).astype(np.uint8)
-    scene = Scene(Photo(rgb), alpha, frame, frame.place_photo(rgb), mask[None, None], generator._vae, {})
+    scene = Scene(Photo(rgb), alpha, frame, frame.place_photo(rgb), mask[None, None], generator.vae, {})
     for step in generator.steps(scene, PROMPT, seed=SEED, timestep_spacing=SPACING, **options):
         last = step
-    painted: np.ndarray[Any, Any] = generator._vae.decode(last.denoised)[0].transpose(1, 2, 0)
+    painted: np.ndarray[Any, Any] = generator.vae.decode(last.denoised)[0].transpose(1, 2, 0)
     return painted
 
 

@@ -20,6 +20,10 @@ from engine.errors import BackendUnavailable, InvalidOptions
 
 Backend = Literal["openvino", "onnx"]
 Device = Literal["cpu", "cuda"]
+# Of a UNet; see `engine.backends.deepcache` and `engine.backends.downsampling`.
+Part = Literal["whole", "full", "shallow", "downsampled"]
+DEEP_FEATURES = "deep_features"  # what `full` also gives and `shallow` takes
+Shapes = Mapping[str, tuple[int, ...]]
 
 OPENVINO_FILE = "openvino_model.xml"
 ONNX_FILE = "model.onnx"
@@ -53,15 +57,32 @@ class Session(Protocol):
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
 
+    def compile(self, shapes: Shapes) -> None:
+        """Makes ready for inputs of these shapes. `run` does so itself where it was not done."""
+        ...
+
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs the network once. Arrays in `feeds` are cast to the dtype of the input they go to."""
         ...
 
+    def release(self) -> None:
+        """Gives back the memory of intermediate results until the next run, which is slower for it."""
+        ...
 
-def open_session(path: Path, backend: Backend, device: Device = "cpu", threads: int | None = None) -> Session:
+
+def open_session(
+    path: Path,
+    backend: Backend,
+    device: Device = "cpu",
+    threads: int | None = None,
+    *,
+    exact: bool = True,
+    part: Part = "whole",
+) -> Session:
     """Loads an OpenVINO IR (`.xml`) or an ONNX model; OpenVINO reads both.
 
-    `threads`: None takes what the container's CPU quota allows.
+    `threads`: None takes what the container's CPU quota allows.  `exact`: float32 throughout, else OpenVINO computes
+    in bf16 where the CPU can.  `part`: for OpenVINO, a UNet may be cut.
     Raises BackendUnavailable (package or device missing) and BadModel (file missing or damaged).
     """
     from engine.machine import available_cores
@@ -72,7 +93,9 @@ def open_session(path: Path, backend: Backend, device: Device = "cpu", threads: 
             raise InvalidOptions("the openvino backend runs on the CPU only; use --backend onnx for --device cuda")
         from engine.backends.ov import OpenVINOSession
 
-        return OpenVINOSession(path, threads)
+        return OpenVINOSession(path, threads, exact, part)
+    if part != "whole":
+        raise InvalidOptions("only the openvino backend can cut a UNet in two")
     from engine.backends.ort import OnnxSession
 
     return OnnxSession(path, device, threads)

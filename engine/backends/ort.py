@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.backends import Device, Tensor, TensorSpec
+from engine.backends import Device, Shapes, Tensor, TensorSpec
 from engine.errors import BackendUnavailable, BadModel
 
 try:
@@ -81,6 +81,9 @@ class OnnxSession:
         self.inputs = {arg.name: _spec(arg) for arg in self._session.get_inputs()}
         self.outputs = {arg.name: _spec(arg) for arg in self._session.get_outputs()}
 
+    def compile(self, shapes: Shapes) -> None:
+        """Nothing to do: ONNX Runtime takes shapes as they come."""
+
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Session.run`; what is returned stays on the device."""
         binding = self._session.io_binding()
@@ -102,6 +105,9 @@ class OnnxSession:
         except Exception as error:
             raise BadModel(f"ONNX Runtime cannot run {self._path}: {str(error).splitlines()[0]}") from error
         return {name: DeviceTensor(value) for name, value in zip(self.outputs, binding.get_outputs(), strict=True)}
+
+    def release(self) -> None:
+        """Nothing to do: large networks keep none, and of small ones it is little."""
 
 
 def _spec(arg: ort.NodeArg) -> TensorSpec:

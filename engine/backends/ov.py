@@ -8,13 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.backends import Tensor, TensorSpec
+from engine.backends import Part, Shapes, Tensor, TensorSpec
 from engine.errors import BackendUnavailable, BadModel
 
 try:
     import openvino as ov
 except ImportError as error:  # pragma: no cover - part of the plain install
     raise BackendUnavailable("OpenVINO is not installed; run: pip install openvino") from error
+
+from engine.backends.compiled import compile_model
+from engine.backends.deepcache import cut
+from engine.backends.downsampling import downsample_tokens
+from engine.machine import mapped_memory_given_back
 
 
 @cache
@@ -23,39 +28,70 @@ def _core() -> ov.Core:
 
 
 class OpenVINOSession:
-    """A network compiled for the CPU, in float32, tuned for one request at a time."""
+    """A network on the CPU, compiled for the shapes it is fed and tuned for one request at a time.
 
-    def __init__(self, path: Path, threads: int) -> None:
+    Compiled once for fixed shapes it runs faster than for open ones (CONTRIBUTING.md). Of a network only the last
+    shapes stay compiled: for SD1.5's UNet that is over a gigabyte, and what was compiled before is kept on disk.
+    """
+
+    def __init__(self, path: Path, threads: int, exact: bool, part: Part) -> None:
         if not path.is_file():
             raise BadModel(f"{path} is missing; fetch or export the model again")
+        self._path, self._part = path, part
         try:
-            model = _core().read_model(path)
-            compiled = _core().compile_model(
-                model,
-                "CPU",
-                {
-                    "PERFORMANCE_HINT": "LATENCY",
-                    "INFERENCE_NUM_THREADS": threads,
-                    # OpenVINO would choose bf16 by itself where the CPU has it.
-                    "INFERENCE_PRECISION_HINT": "f32",
-                },
-            )
+            model = self._read()
         except RuntimeError as error:
             raise BadModel(f"OpenVINO cannot load {path}: {_last_line(error)}") from error
-        self._path = path
-        self._request = compiled.create_infer_request()
-        # The model's own names: compiling gives some ports further ones.
+        self._config: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+        if exact:  # by itself OpenVINO computes in bf16 where the CPU can
+            self._config["INFERENCE_PRECISION_HINT"] = "f32"
         self.inputs = {port.get_any_name(): _spec(port) for port in model.inputs}
         self.outputs = {port.get_any_name(): _spec(port) for port in model.outputs}
+        self._shapes: Shapes = {}
+        self._compiled: ov.CompiledModel | None = None
+        self._request: ov.InferRequest | None = None
+
+    def _read(self) -> ov.Model:
+        model = _core().read_model(self._path)
+        return cut(model, self._part) if self._part in ("full", "shallow") else model
+
+    def _build(self, shapes: Shapes) -> ov.Model:
+        model = self._read()
+        model.reshape({name: list(shape) for name, shape in shapes.items()})
+        if self._part == "downsampled":
+            downsample_tokens(model, *shapes["sample"][2:])
+        return model
+
+    def compile(self, shapes: Shapes) -> None:
+        """See `Session.compile`."""
+        if self._request is not None and shapes == self._shapes:
+            return
+        self._request = self._compiled = None  # the memory of the other shapes comes first
+        try:
+            with mapped_memory_given_back(self._path.with_suffix(".bin")):
+                self._compiled = compile_model(
+                    _core(), self._path, self._part, lambda: self._build(shapes), shapes, self._config
+                )
+        except RuntimeError as error:
+            raise BadModel(f"OpenVINO cannot load {self._path}: {_last_line(error)}") from error
+        self._request = self._compiled.create_infer_request()
+        self._shapes = shapes
 
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Session.run`; the returned arrays are copies, safe across runs."""
         arrays = {name: np.asarray(value, self.inputs[name].dtype) for name, value in feeds.items()}
+        self.compile({name: array.shape for name, array in arrays.items()})
+        assert self._request is not None
         try:
             results = self._request.infer(arrays, share_inputs=True)
         except RuntimeError as error:
             raise BadModel(f"OpenVINO cannot run {self._path}: {_last_line(error)}") from error
         return {name: results[index].copy() for index, name in enumerate(self.outputs)}
+
+    def release(self) -> None:
+        """See `Session.release`."""
+        if self._compiled is not None:
+            self._compiled.release_memory()
 
 
 def _spec(port: ov.Output) -> TensorSpec:

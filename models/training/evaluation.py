@@ -422,7 +422,7 @@ def extension(painter: Painter, quick: bool) -> dict[str, Any]:
     """
     prompts, rng = plain_prompts(), _rng(6)
     cases = subject_photos(10 if quick else 40)
-    vae = VAE(painter.generator.folder, painter.generator.backend, painter.generator.device)
+    vae = painter.generator.vae
     grown, unpasted, drawn_grown, lost = [], [], [], []
     for i, (photo, mask) in enumerate(_progress(cases, "subjects")):
         scene = painter.generator.prepare(photo, mask=mask.astype(np.uint8) * 255)
@@ -486,7 +486,7 @@ def _round_trip(vae: VAE, picture: Pixels) -> Pixels:
 
 def round_trip(painter: Painter, photo_cache: Path, quick: bool) -> dict[str, Any]:
     """PSNR in dB, mean over unseen pictures, of the engine's VAE: encoded and decoded."""
-    vae = VAE(painter.generator.folder, painter.generator.backend, painter.generator.device)
+    vae = painter.generator.vae
     unseen = _unseen(photo_cache, 8, 16 if quick else 64)
     decibels = []
     for picture, _ in _progress(unseen, "VAE"):

@@ -1,0 +1,91 @@
+"""What speed costs: nano's pictures, cheaper by one means or another, against those of its float32 network.
+
+On nano because it is trained; the noise is the same, so that nothing but the means differs.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import BackgroundGenerator, Result, Scene
+from export import Calibration, export_checkpoint
+from export.drift import drift
+
+_PLAIN = {"num_inference_steps": 20, "cache_interval": 1, "guidance_interval": (0.0, 1.0)}
+_CACHED = {**_PLAIN, "cache_interval": 3}
+_INTERVAL = {**_PLAIN, "guidance_interval": (0.0, 0.75)}
+_BOTH = {**_CACHED, **_INTERVAL, "cache_interval": 3}
+
+
+def measure(where: Path, pictures: int, progress: Callable[[str], None]) -> list[dict[str, Any]]:
+    """PSNR (dB) and SSIM of the background, the subject's error in grey levels, and the median seconds of a picture.
+
+    where: a folder for nano's exports, kept.  pictures: of each means, on the calibration's photos with the prompts
+    that nothing was calibrated on.
+    """
+    ir, int8 = _exported(where, "fp32", "openvino", progress), _exported(where, "int8", "openvino", progress)
+    int8_onnx = _exported(where, "int8", "onnx", progress)
+    calibration = Calibration.load()
+    exact = BackgroundGenerator.load(ir, exact=True)
+    scenes = calibration.scenes(exact)
+    reference = _paint(exact, scenes, calibration, pictures, _PLAIN)
+    means: list[tuple[str, BackgroundGenerator, dict[str, Any]]] = [
+        ("float32, the reference", exact, _PLAIN),
+        ("bf16 where the CPU has it", BackgroundGenerator.load(ir), _PLAIN),
+        ("int8, OpenVINO", BackgroundGenerator.load(int8), _PLAIN),
+        ("int8, ONNX Runtime", BackgroundGenerator.load(int8_onnx), _PLAIN),
+        ("caching every 3 steps", exact, _CACHED),
+        ("guidance for the first 3/4 of the steps", exact, _INTERVAL),
+        ("caching and interval", exact, _BOTH),
+        ("caching, interval, int8, bf16", BackgroundGenerator.load(int8), _BOTH),
+    ]
+    rows = []
+    for name, generator, options in means:
+        progress(f"fidelity of {name}")
+        results = _paint(generator, scenes, calibration, pictures, options)
+        rows.append(
+            {
+                "name": name,
+                **drift(reference, results),
+                "subject_error": max(
+                    _subject_error(result, scene)
+                    for result, scene in zip(results, _cycle(scenes, pictures), strict=True)
+                ),
+                "seconds": statistics.median(result.seconds["denoise"] for result in results),
+            }
+        )
+    return rows
+
+
+def _exported(where: Path, precision: Any, format: Any, progress: Callable[[str], None]) -> Path:
+    folder = where / f"nano-{format}-{precision}"
+    if not folder.is_dir():
+        progress(f"exporting nano to {format} in {precision}")
+        export_checkpoint("nano", folder, format=format, precision=precision, name="nano")
+    return folder
+
+
+def _cycle(scenes: list[Scene], count: int) -> list[Scene]:
+    return [scenes[i % len(scenes)] for i in range(count)]
+
+
+def _paint(
+    generator: BackgroundGenerator, scenes: list[Scene], calibration: Calibration, count: int, options: dict[str, Any]
+) -> list[Result]:
+    prompts = calibration.prompts[1::2]
+    return [
+        generator.generate(scene, prompts[i % len(prompts)], "quality", seed=i, **options)
+        for i, scene in enumerate(_cycle(scenes, count))
+    ]
+
+
+def _subject_error(result: Result, scene: Scene) -> int:
+    """Largest difference from the photo where the subject is opaque."""
+    opaque = scene.alpha == 255
+    difference = np.asarray(result.image, np.int16) - scene.photo.rgb
+    return int(np.abs(difference[opaque]).max())

@@ -1,0 +1,214 @@
+"""A benchmark's figures as tables and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+Report = dict[str, Any]
+
+_GUIDED_STEPS = 50  # diffusers' default, too many to wait for: computed from the steps that were timed
+
+
+def tables(report: Report) -> str:
+    """All that was measured, as Markdown tables."""
+    machine = report["machine"]
+    parts: list[str] = [
+        f"{machine['cpu']}, {machine['cores']} cores, {', '.join(machine['instruction_sets'])}; "
+        + ", ".join(f"{name} {version}" for name, version in report["versions"].items() if version)
+    ]
+    if "contenders" in report:
+        parts += ["SD1.5's shapes with random weights, 512x512 (speed only):", _speed(report["contenders"])]
+        parts += [_table(("ratio", "times"), ratios(report))]
+    if "own" in report:
+        parts += [f"{report['model']}:", _speed(report["own"])]
+    if "capped" in report:
+        parts += ["Fewer instructions, or one core:", _speed(report["capped"])]
+    if "sizes" in report:
+        sizes = [
+            (entry["name"], _seconds(entry.get("total")), _seconds(entry.get("step"))) for entry in report["sizes"]
+        ]
+        parts += [_table(("working size", "whole picture", "UNet step"), sizes)]
+    if "photos" in report:
+        photos = [(f"{row['megapixels']:g}", f"{row['total']:.2f} s") for row in report["photos"]]
+        parts += [_table(("photo, megapixels", "nano, whole picture"), photos)]
+    if "cold_process" in report:
+        parts += [
+            f"`cyclorama generate` with nano, 1 megapixel, as a whole cold process: {report['cold_process']:.2f} s"
+        ]
+    if "fidelity" in report:
+        parts += [_fidelity(report["fidelity"])]
+    if "ceiling" in report:
+        parts += [_ceiling(report)]
+    return "\n\n".join(parts) + "\n"
+
+
+def ratios(report: Report) -> list[tuple[str, str]]:
+    """How many times faster ours is than which peer, and how far from the ceiling, of medians in one run."""
+    entries = {entry["name"]: entry for entry in report["contenders"] if "total" in entry}
+
+    def total(name: str) -> float | None:
+        return entries[name]["total"]["median"] if name in entries else None
+
+    def step(name: str) -> float | None:
+        return entries[name]["step"]["median"] if name in entries else None
+
+    long = _of_many_steps(entries.get("diffusers float32, 2 guided steps"))
+    int8 = step("int8, 4 steps")
+    fast = entries.get("fast")
+    pairs = [
+        (f"`fast` against diffusers float32 at {_GUIDED_STEPS} guided steps (computed)", long, total("fast")),
+        ("`fast` against openvino-genai, 4 steps", total("openvino-genai 4 steps"), total("fast")),
+        (
+            "`fast` against openvino-genai on our int8 folder, 4 steps",
+            total("openvino-genai on our int8 folder, 4 steps"),
+            total("fast"),
+        ),
+        (
+            "4 steps in int8, the full VAE, attention to all tokens, against openvino-genai",
+            total("openvino-genai 4 steps"),
+            total("int8, 4 steps"),
+        ),
+        (
+            "the same against openvino-genai on our int8 folder",
+            total("openvino-genai on our int8 folder, 4 steps"),
+            total("int8, 4 steps"),
+        ),
+        (
+            "20 guided steps, all in full, against openvino-genai",
+            total("openvino-genai 20 guided steps"),
+            total("int8, 20 guided steps"),
+        ),
+        (
+            "`quality` against openvino-genai at 20 guided steps",
+            total("openvino-genai 20 guided steps"),
+            total("quality"),
+        ),
+        (
+            "ONNX Runtime, int8 step against float32 step",
+            step("ONNX Runtime float32, 4 steps"),
+            step("ONNX Runtime int8, 4 steps"),
+        ),
+        ("second prompt of `fast`, of the first", fast and fast["second_prompt"]["median"], total("fast")),
+        ("int8 UNet step over its ideal time", int8, _ideal(report)),
+    ]
+    return [(name, f"{a / b:.2f}") for name, a, b in pairs if a and b]
+
+
+def _ideal(report: Report) -> float | None:
+    """Seconds of a UNet forward at the ceiling: attention's products in bf16, all else in int8."""
+    if "ceiling" not in report or "unet_operations" not in report:
+        return None
+    ceiling, operations = report["ceiling"], report["unet_operations"]
+    int8 = (ceiling["int8"]["matmul"] + ceiling["int8"]["convolution"]) / 2
+    return float(operations["other"] / int8 / 1e9 + operations["attention"] / ceiling["bf16"]["matmul"] / 1e9)
+
+
+def _of_many_steps(entry: dict[str, Any] | None) -> float | None:
+    if entry is None:
+        return None
+    stages = entry["stages"]
+    return float(stages["before"] + _GUIDED_STEPS * entry["step"]["median"] + stages["decode"])
+
+
+def _speed(entries: Iterable[dict[str, Any]]) -> str:
+    rows = []
+    for entry in entries:
+        if "failure" in entry:
+            rows.append((entry["name"], f"failed: {entry['failure'][:60]}", *[""] * 5))
+            continue
+        rows.append(
+            (
+                entry["name"],
+                _seconds(entry["total"], with_spread=True),
+                _seconds(entry["step"]),
+                _seconds(entry.get("second_prompt")),
+                f"{entry['load']['median'] + entry.get('compile', {'median': 0})['median']:.1f} s",
+                f"{entry['peak_memory'] / 1e9:.2f} GB",
+                f"{entry['disk'] / 1e9:.2f} GB",
+            )
+        )
+    return _table(("", "photo to picture", "step", "second prompt", "load", "peak memory", "on disk"), rows)
+
+
+def _seconds(value: dict[str, float] | None, with_spread: bool = False) -> str:
+    if value is None:
+        return ""
+    digits = 3 if value["median"] < 0.1 else 2
+    text = f"{value['median']:.{digits}f} s"
+    return f"{text} ({value['min']:.{digits}f} to {value['max']:.{digits}f})" if with_spread else text
+
+
+def _fidelity(rows: Iterable[dict[str, Any]]) -> str:
+    return _table(
+        ("nano, 20 steps, same noise", "PSNR", "worst", "SSIM", "subject's error", "denoising"),
+        [
+            (
+                row["name"],
+                "equal" if row["psnr"] >= 100 else f"{row['psnr']:.1f} dB",
+                "equal" if row["worst_psnr"] >= 100 else f"{row['worst_psnr']:.1f} dB",
+                f"{row['ssim']:.3f}",
+                str(row["subject_error"]),
+                f"{row['seconds']:.2f} s",
+            )
+            for row in rows
+        ],
+    )
+
+
+def _ceiling(report: Report) -> str:
+    rows = [
+        (precision, *(f"{speeds[kind]:.0f} GOP/s" for kind in ("matmul", "convolution")))
+        for precision, speeds in report["ceiling"].items()
+    ]
+    return _table(("ceiling", "matrix product", "convolution"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines: list[Sequence[str]] = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plot(report: Report, folder: Path) -> list[Path]:
+    """Writes `stages.png` (time per stage, stacked) and `fidelity.png` (denoising time against PSNR); those it has
+    figures for."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    entries = [entry for entry in report.get("contenders") or report.get("own") or [] if "total" in entry]
+    if entries:
+        figure, axes = plt.subplots(figsize=(10, 0.5 + 0.42 * len(entries)), layout="constrained")
+        stages = list(dict.fromkeys(stage for entry in entries for stage in entry["stages"] if stage != "compile"))
+        left = [0.0] * len(entries)
+        for number, stage in enumerate(stages):
+            widths = [entry["stages"].get(stage, 0.0) for entry in entries]
+            label = "photo, text, encode" if stage == "before" else stage.replace("_", " ")
+            axes.barh(range(len(entries)), widths, left=left, label=label, color=plt.get_cmap("tab10")(number))
+            left = [a + b for a, b in zip(left, widths, strict=True)]
+        axes.set_yticks(range(len(entries)), [entry["name"] for entry in entries])
+        axes.invert_yaxis()
+        axes.set_xlabel("seconds, photo to picture, warm")
+        axes.legend(ncols=2, frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+        written.append(folder / "stages.png")
+        figure.savefig(written[-1], dpi=110)
+        plt.close(figure)
+    rows = [row for row in (report.get("fidelity") or []) if row["psnr"] < 100]
+    if rows:
+        figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+        for row in rows:
+            axes.plot(row["seconds"], row["psnr"], "o")
+            axes.annotate(row["name"], (row["seconds"], row["psnr"]), xytext=(6, 4), textcoords="offset points")
+        axes.set_xlabel("seconds of denoising, nano, 20 steps")
+        axes.set_ylabel("PSNR of the background, dB")
+        axes.margins(x=0.3, y=0.15)
+        axes.spines[["top", "right"]].set_visible(False)
+        written.append(folder / "fidelity.png")
+        figure.savefig(written[-1], dpi=110)
+        plt.close(figure)
+    return written

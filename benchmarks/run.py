@@ -1,0 +1,270 @@
+"""The benchmark: contenders in turn, round after round, and what this machine could do at best."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from benchmarks import ceiling, fidelity, shapes
+from benchmarks.contender import Contender
+from engine import BackgroundGenerator, InvalidOptions, find_subject, load_photo
+from engine.machine import available_cores, cpu_features, cpu_name
+from engine.model_folder import ModelFolder
+from export import Calibration
+from models.store import home, resolve
+
+Progress = Callable[[str], None]
+
+PEERS = ("diffusers", "openvino-genai", "optimum-intel", "optimum-onnx")
+PHOTO = Calibration.load().photos[0]
+_PACKAGES = (
+    "cyclorama", "openvino", "onnxruntime", "torch", "diffusers", "openvino-genai", "optimum-intel", "optimum-onnx",
+    "nncf",
+)  # fmt: skip
+_PLAIN = {"cache_interval": 1, "guidance_interval": [0.0, 1.0]}
+_FOUR = {"num_inference_steps": 4, "guidance_scale": 1.0}
+_TWENTY = {"num_inference_steps": 20, "guidance_scale": 7.0}
+_OTHER_SIZES = (384, 640, 768)
+_MEGAPIXELS = (0.25, 1, 4, 12, 24)
+# oneDNN's names; what OpenVINO generates beside oneDNN is not held to them.
+_INSTRUCTION_SETS = ("AVX2", "AVX512_CORE_VNNI")
+
+
+def benchmark(
+    model: str | Path | None = None,
+    *,
+    with_sd15_shapes: bool = False,
+    peers: Sequence[str] = PEERS,
+    is_quick: bool = False,
+    progress: Progress = lambda stage: None,
+) -> dict[str, Any]:
+    """Measures, and returns all of it, fit for JSON.
+
+    model: a name or folder, by each preset and backend; None: nano, unless there is something else to do.
+    with_sd15_shapes: a checkpoint of SD1.5's shape with random weights, made in the local store the first time (some
+    ten minutes and 14 GB), beside the peers.  peers: of `PEERS`, those to run.  is_quick: one round, the main
+    contenders, nothing else.
+    Raises InvalidOptions, and ModelNotFound or BadModel for the model.
+    """
+    unknown = set(peers) - set(PEERS)
+    if unknown:
+        raise InvalidOptions(f"unknown peers {', '.join(sorted(unknown))}; choose of {', '.join(PEERS)}")
+    where = home() / "benchmark"
+    report: dict[str, Any] = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cpu": cpu_name(),
+            "instruction_sets": cpu_features(),
+            "cores": available_cores(),
+            "memory": psutil.virtual_memory().total,
+        },
+        "versions": {package: _version(package) for package in _PACKAGES},
+    }
+    rounds = 1 if is_quick else 2
+    with tempfile.TemporaryDirectory() as scratch:
+        if with_sd15_shapes:
+            folders = shapes.Folders(where / "sd15", progress)
+            # At a square of the model's own size, for the peers know no other canvas.
+            photo, mask = _square(PHOTO, 512, Path(scratch))
+            entered = _sd15(folders, peers, is_quick)
+            report["shapes"] = "sd15"
+            report["contenders"] = _rounds(entered, photo, mask, Path(scratch), rounds, progress)
+            attention, other = shapes.multiplications()
+            report["unet_operations"] = {"attention": attention, "other": other}
+            if not is_quick:
+                report["capped"] = _rounds(_capped(folders, peers), photo, mask, Path(scratch), 1, progress)
+                sizes = [
+                    Contender(f"fast, {side} px", "cyclorama", str(folders.fast), {"preset": "fast"}, size=side)
+                    for side in _OTHER_SIZES
+                ]
+                report["sizes"] = _rounds(sizes, photo, mask, Path(scratch), 1, progress)
+        if model is not None or not with_sd15_shapes:
+            photo, mask = _with_mask(PHOTO, Path(scratch))
+            report["model"] = str(model or "nano")
+            entered = _of_model(model or "nano")
+            report["own"] = _rounds(entered, photo, mask, Path(scratch), rounds, progress)
+        if not is_quick:
+            progress("a cold process")
+            report["cold_process"] = _cold(Path(scratch))
+            report["photos"] = _photo_sizes(Path(scratch), progress)
+            report["fidelity"] = fidelity.measure(where, 12, progress)
+        progress("measuring the ceiling")
+        report["ceiling"] = ceiling.measure()
+    return report
+
+
+def _sd15(folders: shapes.Folders, peers: Sequence[str], is_quick: bool) -> list[Contender]:
+    def ours(name: str, folder: Path, **options: Any) -> Contender:
+        return Contender(name, "cyclorama", str(folder), options, has_second_prompt="preset" in options)
+
+    def peer(kind: str, name: str, folder: Callable[[], Path], **options: Any) -> list[Contender]:
+        return [Contender(f"{kind} {name}", kind, str(folder()), options)] if kind in peers else []
+
+    two_guided = {"num_inference_steps": 2, "guidance_scale": 7.0}
+    quick = [
+        ours("fast", folders.fast, preset="fast"),
+        ours("int8, 4 steps", folders.int8, **_FOUR, **_PLAIN),
+        *peer("openvino-genai", "4 steps", lambda: folders.fp16, **_FOUR),
+        *peer("diffusers", "float32, 2 guided steps", lambda: folders.checkpoint, **two_guided),
+    ]
+    if is_quick:
+        return quick
+    return [
+        *quick,
+        ours("quality", folders.int8, preset="quality"),
+        ours("int8, 20 guided steps", folders.int8, **_TWENTY, **_PLAIN),
+        ours("fp16, 4 steps", folders.fp16, **_FOUR, **_PLAIN),
+        ours("ONNX Runtime int8, 4 steps", folders.onnx_int8, **_FOUR),
+        ours("ONNX Runtime float32, 4 steps", folders.onnx, **_FOUR),
+        *peer("openvino-genai", "on our int8 folder, 4 steps", lambda: folders.int8, **_FOUR),
+        *peer("openvino-genai", "20 guided steps", lambda: folders.fp16, **_TWENTY),
+        *peer(
+            "diffusers", "bfloat16, 2 guided steps", lambda: folders.checkpoint, torch_dtype="bfloat16", **two_guided
+        ),
+        *peer("optimum-intel", "4 steps", lambda: folders.fp16, **_FOUR),
+        *peer("optimum-intel", "on our int8 folder, 4 steps", lambda: folders.int8, **_FOUR),
+        *peer("optimum-onnx", "4 steps", lambda: folders.onnx, **_FOUR),
+    ]
+
+
+def _capped(folders: shapes.Folders, peers: Sequence[str]) -> list[Contender]:
+    """What older and smaller machines would take: fewer instructions, and one core."""
+    sides: list[tuple[str, str, Path, dict[str, Any]]] = [
+        ("int8, 4 steps", "cyclorama", folders.int8, {**_FOUR, **_PLAIN})
+    ]
+    if "openvino-genai" in peers:
+        sides.append(("openvino-genai 4 steps", "openvino-genai", folders.fp16, _FOUR))
+    entered = []
+    for name, kind, folder, options in sides:
+        for isa in _INSTRUCTION_SETS:
+            environment = {"ONEDNN_MAX_CPU_ISA": isa}
+            entered.append(Contender(f"{name}, {isa}", kind, str(folder), options, environment=environment))
+        entered.append(Contender(f"{name}, one core", kind, str(folder), options, cores=1))
+    return entered
+
+
+def _of_model(model: str | Path) -> list[Contender]:
+    folder = ModelFolder(resolve(model))
+    backends = [name for name, is_there in (("openvino", True), ("onnx", folder.has_onnx)) if is_there]
+    presets = ["balanced", "quality"] if folder.distillation is None else ["fast", "balanced", "quality"]
+    return [
+        Contender(
+            f"{preset}, {backend}",
+            "cyclorama",
+            str(folder.path),
+            {"preset": preset},
+            3,
+            backend=backend,
+            has_second_prompt=True,
+        )
+        for preset in presets
+        for backend in backends
+    ]
+
+
+def _rounds(
+    contenders: Sequence[Contender], photo: Path, mask: Path, scratch: Path, rounds: int, progress: Progress
+) -> list[dict[str, Any]]:
+    results: dict[str, list[dict[str, Any]]] = {contender.name: [] for contender in contenders}
+    failures: dict[str, str] = {}
+    for number in range(rounds):
+        for contender in contenders:
+            progress(f"{contender.name} ({number + 1} of {rounds})")
+            try:
+                results[contender.name].append(contender.run(photo, mask, scratch))
+            except RuntimeError as error:
+                failures[contender.name] = str(error)
+    return [_summary(contender, results[contender.name], failures.get(contender.name)) for contender in contenders]
+
+
+def _summary(contender: Contender, results: list[dict[str, Any]], failure: str | None) -> dict[str, Any]:
+    """Medians and spreads in seconds over all runs but the first of each process, which warm up."""
+    entry: dict[str, Any] = {"name": contender.name, "kind": contender.kind, "options": contender.options}
+    if failure is not None:
+        return {**entry, "failure": failure}
+    runs = [run for result in results for run in result["runs"]]
+    stages = runs[0]["stages"]
+    return {
+        **entry,
+        "load": _spread([result["load"] for result in results]),
+        "first": _spread([result["first"]["total"] for result in results]),
+        "total": _spread([run["total"] for run in runs]),
+        "step": _spread([step for run in runs for step in run["steps"]]),
+        "stages": {stage: statistics.median(run["stages"][stage] for run in runs) for stage in stages},
+        **({"second_prompt": _spread([run["second_prompt"] for run in runs])} if "second_prompt" in runs[0] else {}),
+        **({"compile": _spread([r["first"]["stages"]["compile"] for r in results])} if "compile" in stages else {}),
+        "peak_memory": max(result["peak_memory"] for result in results),
+        "disk": sum(path.stat().st_size for path in Path(contender.folder).rglob("*") if path.is_file()),
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
+
+
+def _square(photo: Path, side: int, scratch: Path) -> tuple[Path, Path]:
+    """The photo made square, and its mask."""
+    square = scratch / "square.png"
+    Image.fromarray(load_photo(photo).rgb).resize((side, side), Image.Resampling.LANCZOS).save(square)
+    return _with_mask(square, scratch)
+
+
+def _with_mask(photo: Path, scratch: Path) -> tuple[Path, Path]:
+    mask = scratch / "mask.png"
+    Image.fromarray(find_subject(load_photo(photo).rgb)).save(mask)
+    return photo, mask
+
+
+def _photo_sizes(scratch: Path, progress: Progress) -> list[dict[str, Any]]:
+    """Seconds of a picture by nano's preset on photos of so many megapixels, JPEG file to PNG file; medians of 3."""
+    generator = BackgroundGenerator.load("nano")
+    original = Image.fromarray(load_photo(PHOTO).rgb)
+    rows = []
+    for megapixels in _MEGAPIXELS:
+        progress(f"a photo of {megapixels} megapixels")
+        scale = (megapixels * 1e6 / (original.width * original.height)) ** 0.5
+        photo = scratch / "photo.jpg"
+        original.resize((round(original.width * scale), round(original.height * scale))).save(photo, quality=95)
+        taken, stages = [], {}
+        for seed in range(3):
+            start = time.perf_counter()
+            result = generator.generate(generator.prepare(photo), "a sandy beach", seed=seed)
+            saving = time.perf_counter()
+            result.save(scratch / "photo.png")
+            end = time.perf_counter()
+            taken.append(end - start)
+            stages = {**result.seconds, "save": end - saving}
+        rows.append({"megapixels": megapixels, "total": float(np.median(taken)), "stages": stages})
+    return rows
+
+
+def _cold(scratch: Path) -> float:
+    """Seconds of `cyclorama generate` as a whole new process, nano on a photo of one megapixel; median of 3."""
+    photo = scratch / "cold.jpg"
+    Image.fromarray(load_photo(PHOTO).rgb).resize((1250, 800)).save(photo)
+    command = [sys.executable, "-P", "-m", "cli", "generate", str(photo), "-p", "a beach", "--seed", "0"]
+    taken = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([*command, "-o", str(scratch / "cold.png")], capture_output=True, check=True)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,94 @@
+"""Networks compiled by OpenVINO, kept on disk: what takes six seconds the first time takes three the next.
+
+A file holds the compiled graph without its weights, which stay where the model has them: 7 MB for SD1.5's UNet. It is
+named after all that it depends on, so a changed model, another OpenVINO or another processor finds none; it appears
+whole or not at all, so any number of processes may share the folder; and it ends with its own SHA-256, so a damaged
+one is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+
+from engine.backends import Shapes
+from engine.machine import cpu_features, cpu_name
+from models.store import home
+
+LIMIT = 256_000_000  # bytes in the folder; beyond them go the files that were not used for longest
+_DIGEST = hashlib.sha256().digest_size
+
+
+def folder() -> Path:
+    """Where the files lie. They may be removed at any time."""
+    return home() / "compiled"
+
+
+def compile_model(
+    core: ov.Core, path: Path, part: str, build: Callable[[], ov.Model], shapes: Shapes, config: Mapping[str, object]
+) -> ov.CompiledModel:
+    """Compiles what `build` gives, a network for inputs of these shapes, or takes from disk what once was compiled.
+
+    path: the IR whose weights it has; of an ONNX file, whose weights OpenVINO cannot find again, nothing is kept.
+    part: which part of it that is.  Raises RuntimeError, as OpenVINO does.
+    """
+    if path.suffix != ".xml":
+        return core.compile_model(build(), "CPU", dict(config))
+    file = folder() / f"{_key(path, part, shapes, config)}.blob"
+    weightless = {**config, "CACHE_MODE": "OPTIMIZE_SIZE"}
+    content = _read(file)
+    if content is not None:
+        with contextlib.suppress(RuntimeError):  # whatever is wrong with it, compiling puts it right
+            return core.import_model(
+                ov.Tensor(content), "CPU", {**weightless, "WEIGHTS_PATH": str(path.with_suffix(".bin"))}
+            )
+    compiled = core.compile_model(build(), "CPU", weightless)
+    _write(file, compiled.export_model().getvalue())
+    return compiled
+
+
+def _key(path: Path, part: str, shapes: Shapes, config: Mapping[str, object]) -> str:
+    files = [(file.stat().st_size, file.stat().st_mtime_ns) for file in (path, path.with_suffix(".bin"))]
+    facts: list[object] = [str(path.resolve()), files, part, sorted(shapes.items()), sorted(config.items())]
+    facts += [ov.__version__, cpu_name(), cpu_features(), os.environ.get("ONEDNN_MAX_CPU_ISA")]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def _read(file: Path) -> np.ndarray | None:
+    try:
+        data = file.read_bytes()
+        file.touch()
+    except OSError:
+        return None
+    content, digest = data[:-_DIGEST], data[-_DIGEST:]
+    return np.frombuffer(content, np.uint8) if hashlib.sha256(content).digest() == digest else None
+
+
+def _write(file: Path, content: bytes) -> None:
+    with contextlib.suppress(OSError):  # a full or read-only disk: the next process compiles again
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as unfinished:
+            try:
+                unfinished.write(content + hashlib.sha256(content).digest())
+                unfinished.close()
+                Path(unfinished.name).replace(file)
+            finally:
+                Path(unfinished.name).unlink(missing_ok=True)
+        _prune(file.parent)
+
+
+def _prune(where: Path) -> None:
+    ages = sorted(((path.stat().st_mtime, path) for path in where.glob("*.blob")), reverse=True)
+    total = 0
+    for _, path in ages:
+        total += path.stat().st_size
+        if total > LIMIT:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,155 @@
+"""The benchmark: what it computes from its figures, and that the README tells the committed ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from benchmarks import ceiling, fidelity, run, shapes
+from benchmarks.contender import Contender
+from benchmarks.report import plot, ratios, tables
+from cli import main
+from tests.conftest import PHOTOS
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results.json"
+
+
+def entry(name: str, total: float, step: float, **more: Any) -> dict[str, Any]:
+    def spread(value: float) -> dict[str, float]:
+        return {"median": value, "min": value, "max": value, "n": 1}
+
+    return {
+        "name": name,
+        "total": spread(total),
+        "step": spread(step),
+        "load": spread(1.0),
+        "stages": {"before": 3.0, "denoise": 4 * step, "decode": 2.0},
+        "peak_memory": 10**9,
+        "disk": 10**9,
+        **{key: spread(value) for key, value in more.items()},
+    }
+
+
+def test_ratios_are_of_medians_and_long_runs_are_computed() -> None:
+    report = {
+        "contenders": [
+            entry("fast", 5.0, 1.0, second_prompt=4.0),
+            entry("int8, 4 steps", 10.0, 2.0),
+            entry("openvino-genai 4 steps", 25.0, 5.0),
+            entry("diffusers float32, 2 guided steps", 27.0, 11.0),
+            {"name": "quality", "failure": "it failed"},
+        ],
+        "ceiling": {"int8": {"matmul": 900.0, "convolution": 1100.0}, "bf16": {"matmul": 500.0, "convolution": 1.0}},
+        "unet_operations": {"attention": 100e9, "other": 800e9},
+    }
+    found = dict(ratios(report))
+    assert found["`fast` against diffusers float32 at 50 guided steps (computed)"] == "111.00"  # (3 + 50 * 11 + 2) / 5
+    assert found["`fast` against openvino-genai, 4 steps"] == "5.00"
+    assert found["second prompt of `fast`, of the first"] == "0.80"
+    assert found["int8 UNet step over its ideal time"] == "2.00"  # 0.8 s + 0.2 s at best
+    assert not [name for name in found if "quality" in name]
+
+
+def test_operations_of_the_unet_are_those_of_its_layers() -> None:
+    attention, other = shapes.multiplications()
+    # Computed by hand from the layers' shapes: 402e9 multiplications, 63e9 of them in attention's own products.
+    assert attention / 2e9 == pytest.approx(63, abs=1.5)
+    assert (attention + other) / 2e9 == pytest.approx(402, abs=2)
+
+
+def test_a_contender_runs_in_a_process_of_its_own(nano_openvino: Path, tmp_path: Path) -> None:
+    photo, mask = PHOTOS / "coffee.jpg", tmp_path / "mask.png"
+    with Image.open(photo) as image:
+        Image.fromarray(np.full((image.height, image.width), 255, np.uint8)).save(mask)
+    options = {"num_inference_steps": 3}
+    result = Contender("ours", "cyclorama", str(nano_openvino), options, repeats=2, has_second_prompt=True).run(
+        photo, mask, tmp_path
+    )
+    assert len(result["runs"]) == 2
+    assert len(result["runs"][0]["steps"]) == 2
+    assert 0 < result["runs"][0]["second_prompt"] < result["runs"][0]["total"]
+    assert result["peak_memory"] > 50e6
+    with pytest.raises(RuntimeError, match=r"missing: .*no-such-model"):
+        Contender("missing", "cyclorama", "no-such-model", options).run(photo, mask, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["openvino-genai", "optimum-intel"])
+def test_peers_run(kind: str, tmp_path: Path) -> None:
+    from export import export_checkpoint
+    from tests.checkpoints import make_checkpoint
+
+    folder = export_checkpoint(make_checkpoint(tmp_path / "checkpoint"), tmp_path / "model")
+    photo, mask = PHOTOS / "coffee.jpg", tmp_path / "mask.png"
+    Image.new("L", (64, 64)).save(mask)
+    options = {"num_inference_steps": 3, "guidance_scale": 2.0}
+    result = Contender(kind, kind, str(folder), options, size=128).run(photo, mask, tmp_path)
+    assert len(result["runs"][0]["steps"]) == 2
+    assert result["runs"][0]["total"] == pytest.approx(sum(result["runs"][0]["stages"].values()), rel=0.5)
+
+
+def test_the_ceiling_is_measured_in_int8() -> None:
+    """The tiny network must really be computed in int8, or it would be no ceiling for one that is."""
+    import openvino as ov
+
+    for model, _ in (ceiling._matmul("int8"), ceiling._convolution("int8")):
+        compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        types = {
+            node.get_rt_info()["runtimePrecision"].astype(str)
+            for node in compiled.get_runtime_model().get_ops()
+            if node.get_rt_info()["layerType"].astype(str) in ("FullyConnected", "MatMul", "Convolution")
+        }
+        assert types <= {"i8", "u8"}
+
+
+def test_fidelity_finds_no_change_where_there_is_none(nano_openvino: Path) -> None:
+    from engine import BackgroundGenerator
+    from export import Calibration
+    from export.drift import drift
+
+    calibration = Calibration.load()
+    generator = BackgroundGenerator.load(nano_openvino, exact=True)
+    scenes = calibration.scenes(generator)[:1]
+    one, other = (fidelity._paint(generator, scenes, calibration, 1, {"num_inference_steps": 2}) for _ in range(2))
+    assert drift(one, other)["psnr"] == 100
+    assert fidelity._subject_error(one[0], scenes[0]) == 0
+
+
+def test_unknown_peers_and_file_types_are_refused(tmp_path: Path) -> None:
+    for arguments in (["--peers", "photoshop"], ["--output", str(tmp_path / "figures.txt")]):
+        outcome = CliRunner().invoke(main, ["benchmark", *arguments])
+        assert outcome.exit_code == 2
+        assert "photoshop" in outcome.output or ".json" in outcome.output
+
+
+def test_quick_on_nano_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_of_model", lambda model: run_of_model(model)[:1])
+    output = tmp_path / "figures.json"
+    outcome = CliRunner().invoke(
+        main, ["benchmark", "--quick", "--output", str(output), "--plots", str(tmp_path)], catch_exceptions=False
+    )
+    assert outcome.exit_code == 0, outcome.output
+    report = json.loads(output.read_text())
+    assert tables(report) in outcome.output
+    assert report["own"][0]["step"]["n"] > 5
+    assert (tmp_path / "stages.png").stat().st_size > 1000
+
+
+run_of_model = run._of_model
+
+
+def test_the_readme_tells_the_committed_figures() -> None:
+    report = json.loads(RESULTS.read_text())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = readme.split("<!-- benchmark: begin -->\n")[1].split("<!-- benchmark: end -->")[0]
+    assert block == tables(report), "run: python -m benchmarks.readme"
+
+
+def test_plots_are_drawn_from_the_committed_figures(tmp_path: Path) -> None:
+    assert [path.name for path in plot(json.loads(RESULTS.read_text()), tmp_path)] == ["stages.png", "fidelity.png"]
