@@ -26,6 +26,7 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "dpmpp_2m_karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
     "lcm": ("LCMScheduler", {}),
 }
+PLAIN: dict[str, Any] = {"cache_interval": 1, "guidance_interval": (0.0, 1.0)}  # as diffusers computes
 PROMPT, NEGATIVE, SEED = "a sandy beach at sunset", "grey", 5
 SPACING = "leading"
 
@@ -40,13 +41,13 @@ def picture(size: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
 
 def painted_by_us(model: Path, backend: Backend, size: tuple[int, int], **options: Any) -> np.ndarray[Any, Any]:
     """The decoded canvas, (h, w, 3) in [-1, 1]."""
-    generator = BackgroundGenerator.load(model, backend=backend)
+    generator = BackgroundGenerator.load(model, backend=backend, exact=True)
     photo, paint = picture(size)
     rgb, mask = np.asarray(photo), (np.asarray(paint) > 127).astype(np.float32)
     frame = Frame(*size, (0, 0, *size))
     alpha = np.where(mask > 0, 0, 255).astype(np.uint8)
     scene = Scene(Photo(rgb), alpha, frame, frame.place_photo(rgb), mask[None, None], generator.vae, {})
-    for step in generator.steps(scene, PROMPT, seed=SEED, timestep_spacing=SPACING, **options):
+    for step in generator.steps(scene, PROMPT, seed=SEED, timestep_spacing=SPACING, **PLAIN, **options):
         last = step
     painted: np.ndarray[Any, Any] = generator.vae.decode(last.denoised)[0].transpose(1, 2, 0)
     return painted

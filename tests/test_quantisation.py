@@ -179,6 +179,45 @@ def test_an_int8_folder_is_whole_and_says_how_it_was_made(int8: Path) -> None:
     assert parameters < sum(file.stat().st_size for file in (int8 / "unet").iterdir()) < 1.4 * parameters
 
 
+def test_what_is_sensitive_stays_float_in_ir(int8: Path) -> None:
+    if int8.name == "onnx":
+        pytest.skip("the next test looks at ONNX")
+    products = [
+        node
+        for node in openvino.Core().read_model(int8 / "unet" / OPENVINO_FILE).get_ops()
+        if node.get_type_name() in ("MatMul", "ScaledDotProductAttention")
+    ]
+    quantised = {
+        node.get_friendly_name(): node.input_value(0).get_node().get_type_name() == "FakeQuantize" for node in products
+    }
+    assert not any(is_int8 for name, is_int8 in quantised.items() if "attn2.to_out" in name)
+    assert not any(is_int8 for name, is_int8 in quantised.items() if "attn2/" in name and "scaled_dot" in name)
+    assert all(is_int8 for name, is_int8 in quantised.items() if "attn1.to_out" in name or "ff.net.2" in name)
+
+
+def test_an_int8_onnx_graph_is_what_onnxruntime_runs_fast(int8: Path) -> None:
+    if int8.name == "openvino":
+        pytest.skip("ONNX only")
+    graph = onnx.load(int8 / "unet" / ONNX_FILE).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    readers: dict[str, list[str]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node.op_type)
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    # Attention is fused: self and cross, in five blocks and the middle one.
+    assert sum(node.op_type == "MultiHeadAttention" for node in graph.node) == 14
+    assert not [node for node in graph.node if node.op_type == "Softmax"]
+    assert {types[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"} == {onnx.TensorProto.UINT8}
+    quantised = [
+        node
+        for node in graph.node
+        if node.op_type == "Conv" and makers.get(node.input[0], node).op_type == "DequantizeLinear"
+    ]
+    assert len(quantised) > 20
+    assert {tuple(readers[node.output[0]]) for node in quantised} == {("QuantizeLinear",)}
+
+
 def test_an_int8_unet_paints_nearly_the_float_ones_pictures(int8: Path, nano_onnx: Path) -> None:
     measured = json.loads((int8 / "cyclorama.json").read_text())["quantisation"]["drift"]
     assert drift.LEAST_PSNR < measured["psnr"] < 60
