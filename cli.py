@@ -57,7 +57,7 @@ def _clear_errors(command: Callable[P, T]) -> Callable[P, T]:
 
 _EXTRA_OF = dict.fromkeys(
     ("torch", "diffusers", "transformers", "optimum", "onnx", "safetensors", "nncf", "scipy"), "export"
-) | dict.fromkeys(("openvino_genai", "matplotlib"), "benchmark")
+) | {"matplotlib": "benchmark"}
 
 
 def _show_notes() -> None:
@@ -433,13 +433,25 @@ def benchmark(
     """
     from benchmarks.report import plot, tables
     from benchmarks.run import PEERS, benchmark
-    from engine.errors import InvalidOptions
+    from engine.errors import CannotWrite, InvalidOptions
     from engine.photo import write_whole
 
     if output is not None and output.suffix != ".json":
         raise InvalidOptions(f"figures are written as .json, got {output.name!r}")
+    if output is not None and not output.resolve().parent.is_dir():
+        raise CannotWrite(f"cannot write {output}: there is no folder {output.parent}; make it first")
+    if plots is not None:
+        import matplotlib  # noqa: F401 - missed now rather than after forty minutes
+
+        plots.mkdir(parents=True, exist_ok=True)
     chosen = {"all": PEERS, "none": ()}.get(peers, tuple(peers.split(",")))
-    with _stages(0) as progress:
+    with _stages(0) as bar:
+
+        def progress(stage: str) -> None:
+            bar(stage)
+            if not sys.stderr.isatty():  # where no bar is drawn; it takes long enough to be told
+                click.echo(stage, err=True)
+
         report = benchmark(model, with_sd15_shapes=shapes is not None, peers=chosen, is_quick=quick, progress=progress)
     click.echo(tables(report))
     if output is not None:

@@ -5,6 +5,7 @@ On nano because it is trained; the noise is the same, so that nothing but the me
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.shapes import recipe_key
 from engine import BackgroundGenerator, Result, Scene
 from export import Calibration, export_checkpoint
 from export.drift import drift
+from models.catalogue import embedded
+from models.store import MANIFEST
 
 _PLAIN = {"num_inference_steps": 20, "cache_interval": 1, "guidance_interval": (0.0, 1.0)}
 _CACHED = {**_PLAIN, "cache_interval": 3}
@@ -63,7 +67,8 @@ def measure(where: Path, pictures: int, progress: Callable[[str], None]) -> list
 
 
 def _exported(where: Path, precision: Any, format: Any, progress: Callable[[str], None]) -> Path:
-    folder = where / f"nano-{format}-{precision}"
+    nano = hashlib.sha256((embedded("nano") / MANIFEST).read_bytes()).hexdigest()[:8]
+    folder = where / f"nano-{nano}-{format}-{precision}{f'-{recipe_key()}' if precision == 'int8' else ''}"
     if not folder.is_dir():
         progress(f"exporting nano to {format} in {precision}")
         export_checkpoint("nano", folder, format=format, precision=precision, name="nano")

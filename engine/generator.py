@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,7 +54,10 @@ class Step:
 
 
 class BackgroundGenerator:
-    """A loaded model. Make one with `load`, then `prepare` a photo and `generate` as often as liked."""
+    """A loaded model. Make one with `load`, then `prepare` a photo and `generate` as often as liked.
+
+    Networks are compiled for the working size when it first comes. For one thread at a time.
+    """
 
     def __init__(self, folder: ModelFolder, backend: Backend, device: Device, exact: bool) -> None:
         self.folder = folder
@@ -136,6 +139,8 @@ class BackgroundGenerator:
         Raises InvalidOptions at once, not at the first step.
         """
         resolved = resolve_options(self.folder, prompt, preset, **options)
+        if self.backend == "onnx":  # which computes every step in full
+            resolved = replace(resolved, cache_interval=1, token_downsampling=False)
         shape = (1, self.folder.latent_channels, *scene.latent_mask(self.folder.vae_scale_factor).shape[2:])
         if latents is not None and latents.shape != shape:
             raise InvalidOptions(f"latents must have the shape {shape} for this scene, got {latents.shape}")
@@ -153,8 +158,10 @@ class BackgroundGenerator:
         is_inpainting, time_cond_width = self.folder.is_inpainting, self.folder.time_cond_proj_dim
         has_guidance = options.guidance_scale > 1 and time_cond_width is None
         with timed(seconds, "text"):
-            texts = self._text_encoder.encode(options.prompt)
-            guided_texts = self._text_encoder.encode(options.negative_prompt, options.prompt) if has_guidance else texts
+            prompts = (options.negative_prompt, options.prompt) if has_guidance else (options.prompt,)
+            guided_texts = self._text_encoder.encode(*prompts)
+            is_guided_throughout = has_guidance and options.guidance_interval == (0, 1)
+            texts = guided_texts if is_guided_throughout else self._text_encoder.encode(options.prompt)
         timestep_cond = (
             None if time_cond_width is None else guidance_scale_embedding(options.guidance_scale, time_cond_width)
         )

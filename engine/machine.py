@@ -61,7 +61,7 @@ def _quota_v1(folder: Path) -> float | None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().split("\n")[:-1]
+        return path.read_text(errors="surrogateescape").split("\n")[:-1]
     except OSError:
         return []
 
@@ -85,9 +85,13 @@ def mapped_memory_given_back(path: Path, every: float = 0.25) -> Iterator[None]:
     """Gives back the memory of a file mapped for reading, again and again while the block runs and once after it.
 
     OpenVINO copies weights into a layout of its own while it compiles, and keeps the file mapped for good: without
-    this both count at once. What is touched again is read again, so nothing can be lost. Linux only.
+    this both count at once. What is touched again is read again. The file must not be unmapped within the block,
+    for something else might take its place. Does nothing but on Linux.
     """
-    done = Event()
+    if sys.platform != "linux" or not path.is_file():
+        yield
+        return
+    path, done = path.resolve(), Event()
 
     def give_back_until_done() -> None:
         while not done.wait(every):
@@ -106,7 +110,7 @@ def mapped_memory_given_back(path: Path, every: float = 0.25) -> Iterator[None]:
 def _give_back(path: Path) -> None:
     for line in _lines(Path("/proc/self/maps")):
         addresses, permissions, *rest = line.split(maxsplit=5)
-        if rest[-1] == str(path.resolve()) and permissions.startswith("r--"):
+        if rest[-1] == str(path) and permissions.startswith("r--"):
             start, end = (int(address, 16) for address in addresses.split("-"))
             ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
 

@@ -29,6 +29,8 @@ class TextEncoder:
         self._session = open_session(folder.component("text_encoder", backend), backend, device, exact=exact)
         # A session that was reshaped to a fixed sequence length wants exactly that many tokens.
         self._length = self._session.inputs["input_ids"].shape[1] or self._tokenizer.model_max_length
+        # At once, for an OpenVINO that cannot compile is best known while another backend may still be chosen.
+        self._session.compile({"input_ids": (1, self._length)})
         self._is_one_by_one = backend == "openvino"  # which compiles for one batch size
         self.encode = lru_cache(maxsize=32)(self._encode)
 
@@ -83,6 +85,10 @@ class UNet:
         if self._is_cut:
             shapes = {name: tuple(size or 1 for size in spec.shape) for name, spec in self.session.inputs.items()}
             shapes["sample"], shapes["encoder_hidden_states"] = (1, *sample[1:]), (1, *encoder_hidden_states[1:])
+            if token_downsampling:
+                self.session.drop()  # of SD1.5's, two would take more than two gigabytes
+            elif "_downsampled" in self.__dict__:
+                self._downsampled.drop()
             (self._downsampled if token_downsampling else self.session).compile(shapes)
 
     def __call__(

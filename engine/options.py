@@ -64,8 +64,11 @@ class GenerationOptions:
             raise InvalidOptions(f"unknown sampler {self.sampler!r}; choose one of {', '.join(SAMPLERS)}")
         if not isinstance(self.cache_interval, int) or not 1 <= self.cache_interval <= 100:
             raise InvalidOptions(f"cache_interval must be a whole number from 1 to 100, got {self.cache_interval}")
-        start, stop = self.guidance_interval  # a list, where it was read from JSON
-        object.__setattr__(self, "guidance_interval", (start, stop))
+        try:
+            start, stop = (float(share) for share in self.guidance_interval)
+        except (TypeError, ValueError):
+            raise InvalidOptions(f"guidance_interval must be two numbers, got {self.guidance_interval!r}") from None
+        object.__setattr__(self, "guidance_interval", (start, stop))  # a list, where it was read from JSON
         if not 0 <= start < stop <= 1:
             raise InvalidOptions(f"guidance_interval must rise within 0 to 1, got {start:g} to {stop:g}")
         if self.token_downsampling and self.cache_interval > 1:
@@ -145,9 +148,14 @@ def resolve_options(
         seed=secrets.randbits(32) if seed is None else seed,
         sampler=sampler or recipe.sampler,
         timestep_spacing=timestep_spacing or recipe.timestep_spacing or model.timestep_spacing,
-        cache_interval=cache_interval or recipe.cache_interval,
-        guidance_interval=guidance_interval or recipe.guidance_interval,
-        token_downsampling=recipe.token_downsampling if token_downsampling is None else token_downsampling,
+        # Of these two, that which was asked for goes before that which the preset has.
+        cache_interval=(1 if token_downsampling else recipe.cache_interval)
+        if cache_interval is None
+        else cache_interval,
+        guidance_interval=recipe.guidance_interval if guidance_interval is None else guidance_interval,
+        token_downsampling=(recipe.token_downsampling and (cache_interval or 1) == 1)
+        if token_downsampling is None
+        else token_downsampling,
     )
     # Made once more for the picture; here it refuses what the sampler cannot do before any work is done.
     make_sampler(options.sampler, model.noise_schedule, options.num_inference_steps, options.timestep_spacing)

@@ -48,6 +48,11 @@ class Result:
         lines = [options.prompt]
         if options.negative_prompt:
             lines.append(f"Negative prompt: {options.negative_prompt}")
+        cheaper = {
+            "Cache interval": (options.cache_interval, 1),
+            "Guidance interval": ("{:g}-{:g}".format(*options.guidance_interval), "0-1"),
+            "Token downsampling": (options.token_downsampling, False),
+        }
         facts = {
             "Steps": options.num_inference_steps,
             "Sampler": options.sampler,
@@ -56,6 +61,7 @@ class Result:
             "Size": f"{self.working_size[0]}x{self.working_size[1]}",
             "Model": self.model,
             "Denoising strength": f"{options.strength:g}",
+            **{name: value for name, (value, plain) in cheaper.items() if value != plain},
             "Version": f"cyclorama {version('cyclorama')}",
         }
         return "\n".join([*lines, ", ".join(f"{key}: {value}" for key, value in facts.items())])

@@ -78,14 +78,21 @@ class Calibration:
     def record(self, generator: BackgroundGenerator, scenes: list[Scene]) -> Iterator[Feeds]:
         """Paints each scene by the model's own preset, and yields some of the UNet's inputs meanwhile.
 
-        Each scene gives its share of the samples, with as many of the even prompts as that takes.
+        Every step is computed in full, for what is left out is not fed. Each scene gives its share of the samples, with
+        as many of the even prompts as that takes.
         """
         rng, prompts = np.random.default_rng(self.seed), cycle(self.prompts[::2])
         for i, scene in enumerate(scenes):
             wanted = self.samples // len(scenes) + (i < self.samples % len(scenes))
             while wanted:
                 with recording(generator) as recorder:
-                    generator.generate(scene, next(prompts), seed=int(rng.integers(2**32)))
+                    generator.generate(
+                        scene,
+                        next(prompts),
+                        seed=int(rng.integers(2**32)),
+                        cache_interval=1,
+                        token_downsampling=False,
+                    )
                 kept = sorted(rng.permutation(len(recorder.feeds))[:wanted])
                 yield from (recorder.feeds[k] for k in kept)
                 wanted -= len(kept)
@@ -114,6 +121,10 @@ class Recorder:
         """As the session itself."""
         self.feeds.append({name: np.array(value, self.inputs[name].dtype) for name, value in feeds.items()})
         return self._session.run(feeds)
+
+    def drop(self) -> None:
+        """As the session itself."""
+        self._session.drop()
 
     def release(self) -> None:
         """As the session itself."""

@@ -88,7 +88,8 @@ def _quantise_convolution_outputs(graph: Any, ranges: Ranges) -> None:
 def _fuse_attention(model: onnx.ModelProto) -> None:
     """Puts ONNX Runtime's MultiHeadAttention, which works in tiles, in the place of products and softmax.
 
-    The pattern is what torch's exporter makes of diffusers' attention.
+    The pattern is what torch's exporter makes of diffusers' attention, scaled by 1/sqrt(head width).
+    Raises ValueError for any other.
     """
     graph = model.graph
     producer = {name: node for node in graph.node for name in node.output}
@@ -99,8 +100,13 @@ def _fuse_attention(model: onnx.ModelProto) -> None:
     fused, renamed = {}, {}
     for softmax in [node for node in graph.node if node.op_type == "Softmax"]:
         scores, product = producer[softmax.input[0]], consumers[softmax.output[0]][0]
+        if (scores.op_type, product.op_type, len(consumers[softmax.output[0]])) != ("MatMul", "MatMul", 1):
+            raise ValueError(f"{softmax.name} does not stand between two products as in diffusers' attention")
         reshapes = [_above(name, "Reshape", producer) for name in (*scores.input, product.input[1])]
-        heads = numpy_helper.to_array(_constant(producer[reshapes[0].input[1]].input[2], graph, producer))
+        shape = producer.get(reshapes[0].input[1])
+        if shape is None or shape.op_type != "Concat":
+            raise ValueError(f"{softmax.name} has a fixed shape, which cannot be fused")
+        heads = numpy_helper.to_array(_constant(shape.input[2], graph, producer))
         transpose = consumers[product.output[0]][0]
         while transpose.op_type in ("QuantizeLinear", "DequantizeLinear"):  # which do not mind the shape
             transpose = consumers[transpose.output[0]][0]

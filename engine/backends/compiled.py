@@ -13,13 +13,14 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
 
-from engine.backends import Shapes
+from engine.backends import Shapes, deepcache, downsampling
 from engine.machine import cpu_features, cpu_name
 from models.store import home
 
@@ -42,7 +43,10 @@ def compile_model(
     """
     if path.suffix != ".xml":
         return core.compile_model(build(), "CPU", dict(config))
-    file = folder() / f"{_key(path, part, shapes, config)}.blob"
+    try:
+        file = folder() / f"{_key(core, path, part, shapes, config)}.blob"
+    except OSError:  # weights that lie elsewhere
+        return core.compile_model(build(), "CPU", dict(config))
     weightless = {**config, "CACHE_MODE": "OPTIMIZE_SIZE"}
     content = _read(file)
     if content is not None:
@@ -50,42 +54,49 @@ def compile_model(
             return core.import_model(
                 ov.Tensor(content), "CPU", {**weightless, "WEIGHTS_PATH": str(path.with_suffix(".bin"))}
             )
-    compiled = core.compile_model(build(), "CPU", weightless)
-    _write(file, compiled.export_model().getvalue())
+    model = build()  # held here, so that its weights stay mapped whatever happens: see `mapped_memory_given_back`
+    compiled = core.compile_model(model, "CPU", weightless)
+    with contextlib.suppress(RuntimeError, OSError):  # a full or read-only disk: the next process compiles again
+        _write(file, compiled.export_model().getvalue())
     return compiled
 
 
-def _key(path: Path, part: str, shapes: Shapes, config: Mapping[str, object]) -> str:
+def _key(core: ov.Core, path: Path, part: str, shapes: Shapes, config: Mapping[str, object]) -> str:
     files = [(file.stat().st_size, file.stat().st_mtime_ns) for file in (path, path.with_suffix(".bin"))]
     facts: list[object] = [str(path.resolve()), files, part, sorted(shapes.items()), sorted(config.items())]
     facts += [ov.__version__, cpu_name(), cpu_features(), os.environ.get("ONEDNN_MAX_CPU_ISA")]
+    facts += [str(core.get_property("CPU", name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    facts += [Path(module.__file__).read_text(encoding="utf-8") for module in (deepcache, downsampling)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
 def _read(file: Path) -> np.ndarray | None:
     try:
         data = file.read_bytes()
-        file.touch()
     except OSError:
         return None
+    with contextlib.suppress(OSError):  # a folder that may only be read is of use too
+        file.touch()
     content, digest = data[:-_DIGEST], data[-_DIGEST:]
     return np.frombuffer(content, np.uint8) if hashlib.sha256(content).digest() == digest else None
 
 
 def _write(file: Path, content: bytes) -> None:
-    with contextlib.suppress(OSError):  # a full or read-only disk: the next process compiles again
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as unfinished:
-            try:
-                unfinished.write(content + hashlib.sha256(content).digest())
-                unfinished.close()
-                Path(unfinished.name).replace(file)
-            finally:
-                Path(unfinished.name).unlink(missing_ok=True)
-        _prune(file.parent)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as unfinished:
+        try:
+            unfinished.write(content + hashlib.sha256(content).digest())
+            unfinished.close()
+            Path(unfinished.name).replace(file)
+        finally:
+            Path(unfinished.name).unlink(missing_ok=True)
+    _prune(file.parent)
 
 
 def _prune(where: Path) -> None:
+    for path in where.glob("*.part"):  # of processes that were killed
+        if path.stat().st_mtime < time.time() - 3600:
+            path.unlink(missing_ok=True)
     ages = sorted(((path.stat().st_mtime, path) for path in where.glob("*.blob")), reverse=True)
     total = 0
     for _, path in ages:

@@ -106,6 +106,9 @@ class OnnxSession:
             raise BadModel(f"ONNX Runtime cannot run {self._path}: {str(error).splitlines()[0]}") from error
         return {name: DeviceTensor(value) for name, value in zip(self.outputs, binding.get_outputs(), strict=True)}
 
+    def drop(self) -> None:
+        """Nothing to do: see `compile`."""
+
     def release(self) -> None:
         """Nothing to do: large networks keep none, and of small ones it is little."""
 

@@ -66,7 +66,7 @@ class OpenVINOSession:
         """See `Session.compile`."""
         if self._request is not None and shapes == self._shapes:
             return
-        self._request = self._compiled = None  # the memory of the other shapes comes first
+        self.drop()  # the memory of the other shapes comes first
         try:
             with mapped_memory_given_back(self._path.with_suffix(".bin")):
                 self._compiled = compile_model(
@@ -87,6 +87,10 @@ class OpenVINOSession:
         except RuntimeError as error:
             raise BadModel(f"OpenVINO cannot run {self._path}: {_last_line(error)}") from error
         return {name: results[index].copy() for index, name in enumerate(self.outputs)}
+
+    def drop(self) -> None:
+        """See `Session.drop`."""
+        self._request = self._compiled = None
 
     def release(self) -> None:
         """See `Session.release`."""
