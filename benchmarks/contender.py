@@ -30,6 +30,7 @@ class Contender:
     kind: a key of `KINDS`.  folder: the model.  options: of our `generate`, or of the peer's pipeline.
     environment: variables set for the process.  cores: how many it may use; None: all.  backend: ours.  size: of the
     working square's side.  has_second_prompt: another prompt is timed on the same photo, ours.
+    is_exact: float32 where OpenVINO would take bf16.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Contender:
     backend: str = "auto"
     size: int | None = None
     has_second_prompt: bool = False
+    is_exact: bool = False
 
     def run(self, photo: Path, mask: Path, scratch: Path) -> dict[str, Any]:
         """Loads, paints once to warm up and then `repeats` times; seconds, steps and peak memory in bytes.
@@ -70,7 +72,7 @@ class _Ours:
         from engine import BackgroundGenerator
 
         self._spec = spec
-        self._generator = BackgroundGenerator.load(spec["folder"], backend=spec["backend"])
+        self._generator = BackgroundGenerator.load(spec["folder"], backend=spec["backend"], exact=spec["is_exact"])
 
     def paint(self, prompt: str) -> dict[str, Any]:
         start = time.perf_counter()
@@ -177,7 +179,9 @@ class _GenAI(_Peer):
         super().__init__(spec)
         import openvino_genai
 
-        self._pipeline = openvino_genai.InpaintingPipeline(spec["folder"], "CPU")
+        self._pipeline = openvino_genai.InpaintingPipeline(
+            spec["folder"], "CPU", **({"INFERENCE_PRECISION_HINT": "f32"} if spec["is_exact"] else {})
+        )
 
     def _call(self, prompt: str, step_done: Callable[[], None]) -> Any:
         import numpy as np

@@ -39,8 +39,8 @@ _FOUR = {"num_inference_steps": 4, "guidance_scale": 1.0}
 _TWENTY = {"num_inference_steps": 20, "guidance_scale": 7.0}
 _OTHER_SIZES = (384, 640, 768)
 _MEGAPIXELS = (0.25, 1, 4, 12, 24)
-# oneDNN's names; what OpenVINO generates beside oneDNN is not held to them.
-_INSTRUCTION_SETS = ("AVX2", "AVX512_CORE_VNNI")
+# oneDNN's name for CPUs without bf16 and AMX. Capped to AVX2 OpenVINO fails: its own generated code knows no cap.
+_CAP = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI"}
 
 
 def benchmark(
@@ -149,9 +149,8 @@ def _capped(folders: shapes.Folders, peers: Sequence[str]) -> list[Contender]:
         sides.append(("openvino-genai 4 steps", "openvino-genai", folders.fp16, _FOUR))
     entered = []
     for name, kind, folder, options in sides:
-        for isa in _INSTRUCTION_SETS:
-            environment = {"ONEDNN_MAX_CPU_ISA": isa}
-            entered.append(Contender(f"{name}, {isa}", kind, str(folder), options, environment=environment))
+        # In float32, for OpenVINO does not notice that bf16 is gone, and emulates it.
+        entered.append(Contender(f"{name}, AVX-512 VNNI", kind, str(folder), options, environment=_CAP, is_exact=True))
         if hasattr(os, "sched_setaffinity"):
             entered.append(Contender(f"{name}, one core", kind, str(folder), options, cores=1))
     return entered
