@@ -116,7 +116,6 @@ def _sd15(folders: shapes.Folders, peers: Sequence[str], is_quick: bool) -> list
     two_guided = {"num_inference_steps": 2, "guidance_scale": 7.0}
     quick = [
         ours("fast", folders.fast, preset="fast"),
-        ours("int8, 4 steps", folders.int8, **_FOUR, **_PLAIN),
         *peer("openvino-genai", "4 steps", lambda: folders.fp16, **_FOUR),
         *peer("diffusers", "float32, 2 guided steps", lambda: folders.checkpoint, **two_guided),
     ]
@@ -124,6 +123,7 @@ def _sd15(folders: shapes.Folders, peers: Sequence[str], is_quick: bool) -> list
         return quick
     return [
         *quick,
+        ours("int8, 4 steps", folders.int8, **_FOUR, **_PLAIN),
         ours("quality", folders.int8, preset="quality"),
         ours("int8, 20 guided steps", folders.int8, **_TWENTY, **_PLAIN),
         ours("fp16, 4 steps", folders.fp16, **_FOUR, **_PLAIN),

@@ -42,7 +42,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def paint(model: Path, **options: Any) -> Image.Image:
-    generator = BackgroundGenerator.load(model)
+    generator = BackgroundGenerator.load(model, exact=True)
     mask = np.zeros((96, 128), np.uint8)
     mask[20:80, 40:90] = 255
     with Image.open(PHOTOS / "coffee.jpg") as photo:
