@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 
 import pytest
 
+from engine.model_folder import COMPONENTS
 from tests.checkpoints import NANO_CHECKPOINT
 
 # Importing these raises deprecation warnings of their own, which are not ours to fail on.
@@ -46,3 +48,12 @@ def nano_openvino(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def nano_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("nano") / "onnx"
     return export_checkpoint(NANO_CHECKPOINT, out, format="onnx", precision="fp32", name="nano")
+
+
+@pytest.fixture
+def nano_both(nano_openvino: Path, nano_onnx: Path, tmp_path: Path) -> Path:
+    """A copy of nano in both formats, to be changed at will."""
+    folder = Path(shutil.copytree(nano_openvino, tmp_path / "both"))
+    for component in COMPONENTS:
+        shutil.copy(nano_onnx / component / "model.onnx", folder / component)
+    return folder

@@ -15,6 +15,7 @@ from benchmarks import ceiling, fidelity, run, shapes
 from benchmarks.contender import Contender
 from benchmarks.report import plot, ratios, tables
 from cli import main
+from models.errors import BadModel
 from tests.conftest import PHOTOS
 
 ROOT = Path(__file__).parent.parent
@@ -143,6 +144,22 @@ def test_quick_on_nano_from_the_command_line(tmp_path: Path, monkeypatch: pytest
 
 
 run_of_model = run._of_model
+
+
+def test_a_section_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*_: object) -> None:
+        raise BadModel("it is broken")
+
+    monkeypatch.setattr(run, "_of_model", lambda model: [])
+    monkeypatch.setattr(run, "_photo_sizes", fail)
+    monkeypatch.setattr(run, "_cold", lambda scratch: 1.5)
+    monkeypatch.setattr("benchmarks.fidelity.measure", fail)
+    monkeypatch.setattr("benchmarks.ceiling.measure", lambda: {})
+    report = run.benchmark()
+    assert report["failures"] == {"photos": "it is broken", "fidelity": "it is broken"}
+    assert report["cold_process"] == 1.5
+    assert "photos could not be measured: it is broken" in caplog.text
+    assert "1.5" in tables({key: value for key, value in report.items() if key != "ceiling"})
 
 
 def test_the_readme_tells_the_committed_figures() -> None:

@@ -27,7 +27,6 @@ from engine.backends import (
     random_feeds,
 )
 from engine.machine import available_cores, mapped_memory_given_back
-from engine.model_folder import COMPONENTS
 from export import export_checkpoint
 from tests.checkpoints import make_checkpoint
 
@@ -195,17 +194,13 @@ def test_one_unet_at_a_time_stays_compiled(nano_openvino: Path) -> None:
 
 
 def test_auto_turns_to_onnxruntime_where_openvino_cannot_compile(
-    nano_openvino: Path, nano_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nano_both: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = Path(shutil.copytree(nano_openvino, tmp_path / "model"))
-    for component in COMPONENTS:
-        shutil.copy(nano_onnx / component / "model.onnx", folder / component)
-
     def refuse(*_: object) -> None:
         raise RuntimeError("no such operation")
 
     monkeypatch.setattr("engine.backends.ov.compile_model", refuse)
-    assert BackgroundGenerator.load(folder).backend == "onnx"
+    assert BackgroundGenerator.load(nano_both).backend == "onnx"
 
 
 def unet_feeds(session: Session) -> dict[str, Tensor]:

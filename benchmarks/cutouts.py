@@ -1,0 +1,148 @@
+"""Photos whose subject is known to the pixel: cut-outs with their own alpha, laid over photographs.
+
+Both come from Debian packages, fetched when first wanted and kept in the local store: the photographic ones among
+Tux Paint's stamps (GPL-2), fur, feathers, thin legs, spokes and foliage among them, and landscapes and textures without
+a subject of their own from the Lomiri and MATE desktops (CC BY, CC BY-SA, CC0, GPL-2). None are shipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from engine.photo import Pixels
+from models.debian import fetch_package
+from models.store import home
+
+_STAMPS = {
+    "animals/birds": "crowned_crane helmeted_guineafowl peacock pink_flamingo",
+    "animals/fish": "lobster",
+    "animals/insects": "mantis",
+    "animals/mammals": "aquatic/otter bears/european-bear bovines/gnu-baby-stand bovines/gnu-baby bovines/gnu-stand "
+    "bovines/indian_blackbuck cats/tiger_sumatran pig_golden2 rodents/capybara",
+    "food/fruit": "Apricot_whole Cherry_Stella Strawberry2 cherimoya",
+    "hobbies/music": "brass/trumpet percussion/drum_tomtom_floor string/cello string/guitar2 string/guitar_classical "
+    "string/guitar_electric string/guitar_electric_bass",
+    "household": "Lightbulb tools/cementmixer",
+    "medical": "stethoscope",
+    "military/vehicles": "bradley f22_raptor",
+    "people": "fireman200b fireman240a",
+    "plants/flowers": "anemone_red daffodil",
+    "plants/trees": "holm_oak liberia-palm rambutan tree336",
+    "seasonal/christmas": "Christmas_Tree_photo German_Christmas_toy Mince_Pie Roast_turkey",
+    "vehicles": "construction/dumper emergency/firetruck flight/balloon360 masstransit/green_korean_bus race/indycar "
+    "garbagetruck wheel_tractor",
+}
+_BACKGROUNDS = {
+    "lomiri-wallpapers-16.04": (
+        "usr/share/backgrounds",
+        "Bridge_by_Sander_Klootwijk aitzgorri_by_Aitzol_Berasategi life_by_Aitzol_Berasategi "
+        "picosdeeuropa_by_Aitzol_Berasategi sunset_by_Aitzol_Berasategi Dragonfly_by_Bolly",
+    ),
+    "mate-backgrounds": ("usr/share/backgrounds/mate/nature", "Storm Dune GreenMeadow RainDrops"),
+}
+_SIZES = ((1024, 768), (768, 1024), (896, 896))
+_SHARE = (0.25, 0.9)  # of the photo's width or height that a subject takes up at most
+_ENLARGED = 2.5  # a stamp at most
+_LIT = 0.4  # how far a stamp's mean colour is taken to its surroundings': both would have stood in one light
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """A photo and what is true of it.
+
+    photo, foreground, background: (H, W, 3) uint8.  alpha: the subject's, (H, W) uint8, 255 inside.
+    foreground: the subject's own colours wherever alpha is above 0.  photo is the two mixed by alpha.
+    """
+
+    name: str
+    photo: Pixels
+    alpha: Pixels
+    foreground: Pixels
+    background: Pixels
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Around the subject: x, y, width, height."""
+        rows, columns = (np.flatnonzero((self.alpha > 127).any(axis)) for axis in (1, 0))
+        return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+
+
+def names() -> list[str]:
+    """The cut-outs there are, 51 of them."""
+    return [f"{folder}/{name}" for folder, listed in _STAMPS.items() for name in listed.split()]
+
+
+def load(name: str, store: Path | None = None) -> Cutout:
+    """A cut-out over a photograph, always the same for a name: which one, where and how large is drawn from it.
+
+    store: where the packages are kept. Raises DownloadFailed.
+    """
+    folder = store or home() / "benchmark"
+    number = names().index(name)
+    rng = np.random.default_rng([2026, number])
+    width, height = _SIZES[number % len(_SIZES)]
+    background = _part(_backgrounds(folder)[number % len(_backgrounds(folder))], rng, width, height)
+    stamp = fetch_package("tuxpaint-stamps-default", folder) / "usr/share/tuxpaint/stamps" / f"{name}.png"
+    colours, alpha = _resized(_read(stamp), rng, width, height)
+    if rng.random() < 0.5:
+        colours, alpha = colours[:, ::-1], alpha[:, ::-1]
+    tall, wide = alpha.shape
+    left = int(rng.integers(width - wide + 1))
+    top = int((height - tall) * rng.uniform(0.3, 1))
+    place = (slice(top, top + tall), slice(left, left + wide))
+    canvas, mask = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
+    light = background[place].mean((0, 1)) / 255 - np.average(colours.reshape(-1, 3), 0, alpha.ravel())
+    canvas[place], mask[place] = np.clip(colours + _LIT * light.astype(np.float32), 0, 1), alpha
+    mixed = mask[..., None] * canvas + (1 - mask[..., None]) * background * np.float32(1 / 255)
+    return Cutout(name, _8_bit(mixed), _8_bit(mask), _8_bit(canvas), background)
+
+
+@lru_cache(maxsize=1)
+def _backgrounds(folder: Path) -> tuple[Path, ...]:
+    return tuple(
+        fetch_package(package, folder) / inside / f"{name}.jpg"
+        for package, (inside, listed) in _BACKGROUNDS.items()
+        for name in listed.split()
+    )
+
+
+def _part(path: Path, rng: np.random.Generator, width: int, height: int) -> Pixels:
+    with Image.open(path) as image:
+        picture = image.convert("RGB")
+    scale = rng.uniform(1.0, 1.5) * max(width / picture.width, height / picture.height)
+    size = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
+    picture = picture.resize(size, Image.Resampling.LANCZOS)
+    left, top = int(rng.integers(size[0] - width + 1)), int(rng.integers(size[1] - height + 1))
+    return np.asarray(picture.crop((left, top, left + width, top + height)))
+
+
+def _read(path: Path) -> npt.NDArray[np.float32]:
+    with Image.open(path) as image:
+        picture = image.convert("RGBA")
+    return np.asarray(picture.crop(picture.getchannel("A").getbbox()), np.float32) * np.float32(1 / 255)
+
+
+def _resized(
+    stamp: npt.NDArray[np.float32], rng: np.random.Generator, width: int, height: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Colours (h, w, 3) and alpha (h, w) at a size drawn for a photo; resized as products, so that no edge bleeds."""
+    tall, wide, _ = stamp.shape
+    scale = min(rng.uniform(*_SHARE) * min(width / wide, height / tall), _ENLARGED)
+    size = (max(1, round(wide * scale)), max(1, round(tall * scale)))
+    planes = [*(stamp[..., channel] * stamp[..., 3] for channel in range(3)), stamp[..., 3]]
+    *products, alpha = (
+        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BICUBIC))
+        for plane in planes
+    )
+    alpha = np.clip(alpha, 0, 1)
+    return np.clip(np.stack(products, -1) / np.maximum(alpha[..., None], 1e-4), 0, 1), alpha
+
+
+def _8_bit(values: npt.NDArray[np.float32]) -> Pixels:
+    return np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
