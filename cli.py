@@ -110,6 +110,30 @@ def main() -> None:
     """
 
 
+def _box(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        x, y, width, height = (int(number) for number in value.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"wanted x,y,width,height in pixels, for example 120,80,300,400; got {value!r}"
+        ) from None
+    return x, y, width, height
+
+
+def _mask_options(command: Callable[P, T]) -> Callable[P, T]:
+    """What says who the subject is, where a mask model looks for it."""
+    for option in (
+        click.option("--drop", type=click.Path(path_type=Path), help="Brush mask: white over what is not the subject."),
+        click.option("--keep", type=click.Path(path_type=Path), help="Brush mask: white over what is the subject."),
+        click.option("--box", callback=_box, metavar="X,Y,W,H", help="The subject is within, in pixels of the photo."),
+        click.option("--mask-model", help="u2netp (built in, the default) or any model of rembg's."),
+    ):
+        command = option(command)
+    return command
+
+
 @main.command()
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.option("-p", "--prompt", required=True, help="The background in one sentence; leave the subject out of it.")
@@ -130,7 +154,7 @@ def main() -> None:
 )
 @click.option("--size", type=int, help="Side of the square whose area is painted, in pixels; default: the model's own.")
 @click.option("--mask", type=click.Path(path_type=Path), help="A mask the size of the photo: white is the subject.")
-@click.option("--mask-model", help="u2netp (built in, the default) or any model of rembg's.")
+@_mask_options
 @click.option("--backend", type=click.Choice(["auto", "openvino", "onnx"]), default="auto", show_default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of file names.")
@@ -145,6 +169,9 @@ def generate(
     size: int | None,
     mask: Path | None,
     mask_model: str | None,
+    box: Any,
+    keep: Path | None,
+    drop: Path | None,
     backend: Any,
     device: Any,
     as_json: bool,
@@ -172,7 +199,7 @@ def generate(
     generator = BackgroundGenerator.load(model, backend=backend, device=device)
     # Before the photo is worked on: options that cannot be should be refused at once.
     first = resolve_options(generator.folder, prompt, preset, **options)
-    scene = generator.prepare(photo, mask=mask, mask_model=mask_model, size=size)
+    scene = generator.prepare(photo, mask=mask, mask_model=mask_model, box=box, keep=keep, drop=drop, size=size)
     written = []
     for number, path in enumerate(names):
         steps = generator.steps(scene, prompt, preset, **{**options, "seed": first.seed + number})
@@ -214,15 +241,25 @@ def _output_names(photo: Path, output: Path | None, count: int) -> list[Path]:
 @main.command()
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Where to write (.png).")
-@click.option("--mask-model", help="u2netp (built in, the default) or any model of rembg's.")
+@_mask_options
 @click.option("--cutout", is_flag=True, help="Write the subject on transparency instead of its mask.")
 @_clear_errors
-def mask(photo: Path, output: Path | None, mask_model: str | None, cutout: bool) -> None:
+def mask(
+    photo: Path,
+    output: Path | None,
+    mask_model: str | None,
+    box: Any,
+    keep: Path | None,
+    drop: Path | None,
+    cutout: bool,
+) -> None:
     """Write the mask of the subject of PHOTO: 8-bit alpha, the photo's size.
 
     \b
-    Example:
-      cyclorama mask cat.jpg -o mask.png     touch it up, then:
+    Examples:
+      cyclorama mask cat.jpg --box 120,80,300,400     the subject is within
+      cyclorama mask cat.jpg --drop brush.png         what is white there is not the subject
+      cyclorama mask cat.jpg -o mask.png              touch it up, then:
       cyclorama generate cat.jpg -p "..." --mask mask.png
     """
     import numpy as np
@@ -230,7 +267,7 @@ def mask(photo: Path, output: Path | None, mask_model: str | None, cutout: bool)
 
     from engine.errors import InvalidOptions
     from engine.photo import check_output, load_photo, save_image
-    from engine.subject import subject_alpha
+    from engine.subject import Hints, subject_alpha
 
     if output is None:
         kind = "cutout" if cutout else "mask"
@@ -243,7 +280,7 @@ def mask(photo: Path, output: Path | None, mask_model: str | None, cutout: bool)
         raise InvalidOptions(f"a mask is written as .png, which loses nothing; got {output.name!r}")
     check_output(output)
     loaded = load_photo(photo)
-    alpha = subject_alpha(loaded, mask_model=mask_model)
+    alpha = subject_alpha(loaded, mask_model=mask_model, hints=Hints.read(loaded.size, box, keep, drop))
     if cutout:
         save_image(Image.fromarray(np.dstack([loaded.rgb, alpha])), output, icc_profile=loaded.icc_profile)
     else:

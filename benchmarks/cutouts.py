@@ -1,8 +1,9 @@
 """Photos whose subject is known to the pixel: cut-outs with their own alpha, laid over photographs.
 
 Both come from Debian packages, fetched when first wanted and kept in the local store: the photographic ones among
-Tux Paint's stamps (GPL-2), fur, feathers, thin legs, spokes and foliage among them, and landscapes and textures without
-a subject of their own from the Lomiri and MATE desktops (CC BY, CC BY-SA, CC0, GPL-2). None are shipped.
+Tux Paint's stamps (GPL-2), fur, feathers, thin legs, spokes and foliage among them, and photographs from
+the Lomiri and MATE desktops (CC BY, CC BY-SA, CC0, GPL-2): landscapes and rooms, and flowers, branches and pets that
+catch the eye beside the subject. None are shipped.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from engine.photo import Pixels
 from models.debian import fetch_package
@@ -41,15 +42,19 @@ _STAMPS = {
 _BACKGROUNDS = {
     "lomiri-wallpapers-16.04": (
         "usr/share/backgrounds",
-        "Bridge_by_Sander_Klootwijk aitzgorri_by_Aitzol_Berasategi life_by_Aitzol_Berasategi "
-        "picosdeeuropa_by_Aitzol_Berasategi sunset_by_Aitzol_Berasategi Dragonfly_by_Bolly",
+        "Bridge_by_Sander_Klootwijk Dragonfly_by_Bolly Wine_by_Jakkub_Mede aitzgorri_by_Aitzol_Berasategi "
+        "friends_by_Aitzol_Berasategi life_by_Aitzol_Berasategi picosdeeuropa_by_Aitzol_Berasategi "
+        "seeding_by_Clements_Engelhardt sunset_by_Aitzol_Berasategi",
     ),
-    "mate-backgrounds": ("usr/share/backgrounds/mate/nature", "Storm Dune GreenMeadow RainDrops"),
+    "mate-backgrounds": (
+        "usr/share/backgrounds/mate/nature",
+        "Dune FreshFlower Garden GreenMeadow LadyBird RainDrops Storm",
+    ),
 }
 _SIZES = ((1024, 768), (768, 1024), (896, 896))
-_SHARE = (0.25, 0.9)  # of the photo's width or height that a subject takes up at most
+_SHARE = (0.4, 0.95)  # of the photo's width or height that a subject takes up at most
 _ENLARGED = 2.5  # a stamp at most
-_LIT = 0.4  # how far a stamp's mean colour is taken to its surroundings': both would have stood in one light
+_LIT = 0.25  # how far a stamp's mean colour is taken to its surroundings': both would have stood in one light
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,19 @@ class Cutout:
         rows, columns = (np.flatnonzero((self.alpha > 127).any(axis)) for axis in (1, 0))
         return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
 
+    @property
+    def band(self) -> npt.NDArray[np.bool_]:
+        """Where the subject is neither here nor there: its soft pixels, and a hundredth of the diagonal around the edge."""
+        reach = 2 * max(1, round(0.01 * float(np.hypot(*self.alpha.shape)))) + 1
+        solid = Image.fromarray(self.alpha > 127).convert("L")
+        near = np.asarray(solid.filter(ImageFilter.MaxFilter(reach))) > np.asarray(
+            solid.filter(ImageFilter.MinFilter(reach))
+        )
+        return near | ((self.alpha > 12) & (self.alpha < 243))
+
 
 def names() -> list[str]:
-    """The cut-outs there are, 51 of them."""
+    """The cut-outs there are."""
     return [f"{folder}/{name}" for folder, listed in _STAMPS.items() for name in listed.split()]
 
 
@@ -114,12 +129,13 @@ def _backgrounds(folder: Path) -> tuple[Path, ...]:
 
 def _part(path: Path, rng: np.random.Generator, width: int, height: int) -> Pixels:
     with Image.open(path) as image:
-        picture = image.convert("RGB")
-    scale = rng.uniform(1.0, 1.5) * max(width / picture.width, height / picture.height)
-    size = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
-    picture = picture.resize(size, Image.Resampling.LANCZOS)
-    left, top = int(rng.integers(size[0] - width + 1)), int(rng.integers(size[1] - height + 1))
-    return np.asarray(picture.crop((left, top, left + width, top + height)))
+        whole = max(width / image.width, height / image.height)
+        image.draft("RGB", (round(image.width * whole), round(image.height * whole)))
+        scale = max(width / image.width, height / image.height) * rng.uniform(1.0, 1.5)
+        wide, tall = width / scale, height / scale
+        left, top = rng.uniform(0, image.width - wide), rng.uniform(0, image.height - tall)
+        box = (left, top, min(left + wide, image.width), min(top + tall, image.height))
+        return np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS, box))
 
 
 def _read(path: Path) -> npt.NDArray[np.float32]:

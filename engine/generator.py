@@ -24,7 +24,7 @@ from engine.photo import Source, load_photo
 from engine.result import Result
 from engine.samplers import make_sampler
 from engine.scene import Scene, timed
-from engine.subject import subject_alpha
+from engine.subject import Hints, subject_alpha
 from models.store import resolve
 
 Array = npt.NDArray[np.float32]
@@ -99,24 +99,29 @@ class BackgroundGenerator:
         *,
         mask: Source | None = None,
         mask_model: str | None = None,
+        box: tuple[int, int, int, int] | None = None,
+        keep: Source | None = None,
+        drop: Source | None = None,
         size: int | None = None,
     ) -> Scene:
         """Everything about a photo that does not depend on the prompt.
 
         mask: 255 subject, 0 background, the photo's size; given, no network looks for the subject.
         Left open, a photo's own transparency is its mask, unless `mask_model` is named.
-        mask_model: `u2netp` or a model of rembg's.  size: side of the square whose area the working
+        mask_model: `u2netp` or a model of rembg's.  box: x, y, width, height around the subject, in pixels of the
+        upright photo.  keep, drop: brush masks of the photo's size, white over what is and what is not the subject;
+        the three help a mask model and do not go with `mask`.  size: side of the square whose area the working
         canvas has, in pixels; the model's own by default.
         Raises BadImage, NoSubject, InvalidOptions.
         """
-        if mask is not None and mask_model is not None:
-            raise InvalidOptions("both a mask and a mask model were given; name one of them")
+        if mask is not None and any(hint is not None for hint in (mask_model, box, keep, drop)):
+            raise InvalidOptions("a mask was given, and a mask model or a hint for one too; leave out either")
         seconds: dict[str, float] = {}
         with timed(seconds, "photo"):
             loaded = load_photo(photo)
         frame = Frame.fit(loaded.size, self.folder.native_size if size is None else size, self.folder.size_multiple)
         with timed(seconds, "mask"):
-            alpha = subject_alpha(loaded, mask, mask_model)
+            alpha = subject_alpha(loaded, mask, mask_model, Hints.read(loaded.size, box, keep, drop))
         scene = Scene(loaded, alpha, frame, frame.place_photo(loaded.rgb), frame.place_mask(alpha), self.vae, seconds)
         if self.folder.is_inpainting:
             _ = scene.masked_image_latents
@@ -232,9 +237,10 @@ class BackgroundGenerator:
     def _finish(self, scene: Scene, options: GenerationOptions, denoised: Array, seconds: dict[str, float]) -> Result:
         with timed(seconds, "decode"):
             painted = scene.frame.cut_photo(self.vae.decode(denoised))
+        foreground = scene.foreground  # timed there, and once for all prompts
         with timed(seconds, "composite"):
             background = painted.resize(scene.photo.size, Image.Resampling.BICUBIC)
-            image = composite(scene.photo.rgb, scene.alpha, np.asarray(background))
+            image = composite(foreground, scene.alpha, np.asarray(background))
         return Result(
             image=Image.fromarray(image),
             alpha=Image.fromarray(scene.alpha),

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from engine.edges import foreground_colours
 from engine.frame import Frame
 from engine.networks import VAE
 from engine.photo import Photo, Pixels
@@ -54,6 +55,12 @@ class Scene:
         """The whole canvas, encoded; wanted by 4-channel UNets and by strength below 1."""
         with timed(self.seconds, "vae_encode"):
             return self.vae.encode(self.image)
+
+    @cached_property
+    def foreground(self) -> Pixels:
+        """The photo (H, W, 3) with the subject's own colours where they are mixed with the old background's."""
+        with timed(self.seconds, "edges"):
+            return foreground_colours(self.photo.rgb, self.alpha)
 
     def latent_mask(self, scale: int) -> Array:
         """The mask at the latents' size, by nearest pixel, as inpainting checkpoints were trained."""

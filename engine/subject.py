@@ -1,65 +1,302 @@
-"""Who is the subject? A mask network's soft alpha, with holes filled and specks dropped.
-
-`u2netp` (Qin et al., 2020, "U²-Net") is shipped and runs on our own session. Every other name is a
-model of rembg's, which is imported only when one is asked for.
-"""
+"""Who is the subject? A mask network asked twice, the answer settled by colour, edges and a person's hints."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from engine.backends import open_session
-from engine.errors import BackendUnavailable, InvalidOptions, NoSubject
-from engine.machine import available_cores
+from engine import walker
+from engine.errors import InvalidOptions, NoSubject
+from engine.guided import enlarge_along_edges
+from engine.mask_networks import DEFAULT_MASK_MODEL, MaskNetwork, mask_network
 from engine.notes import note
 from engine.photo import Photo, Pixels, Source, load_mask
-from models.catalogue import U2NETP_FILE
+from engine.regions import clean, label
 
-DEFAULT_MASK_MODEL = "u2netp"
+Array = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
-_CERTAIN = 0.5  # of the network's own confidence, anywhere, before its output is stretched
+_CERTAIN = 0.5  # of the network's own confidence, anywhere
 _LEAST_SHARE, _MOST_SHARE = 0.0005, 0.995  # of the photo's area
-_SPECK_SHARE = 0.01  # of the largest part's area
-_HOLE_SHARE = 0.005  # of the subject's area; a cup's handle leaves more than that open
-_LEVELS = np.clip(np.round((np.arange(256) / 255 - 0.05) / 0.9 * 255), 0, 255).astype(np.uint8)
-_LABEL_SIDE = 512  # parts are told apart on a copy no larger than this
+_GRID = 320  # parts are told apart on a square of so many cells, whatever the photo's shape
+_MARGIN = 0.07  # around the subject, of its longer side: what the network sees the second time
+_WHOLE = 0.85  # of the photo's area: a second look at so much of it would show nothing new
+_LOST = 0.4  # of the first look's subject: if the second finds less than that, both count
+_RIVAL_SIZE, _RIVAL_WORTH = 0.25, 0.75  # of the main part's
+_NEAR = 16  # cells: so near, a small part is a piece of the main one that is hard to see
+_BOX_MARGINS = (0.05, 0.1)  # around a given box; so much is looked at in turn
+_BOX_SURROUNDINGS = 0.2  # around it: what the colours of the background are taken from
+_BLURRED = 0.05  # sigma, of the longer side
 
 
-class MaskNetwork(Protocol):
-    """Gives a soft alpha for a photo."""
+@dataclass(frozen=True)
+class Hints:
+    """What a person knows of the subject.
 
-    def predict(self, image: Image.Image) -> Pixels:
-        """RGB image -> alpha (H, W), 255 for the subject. Raises NoSubject when there is none."""
-        ...
+    box: x, y, width, height in pixels of the upright photo; the subject is inside and all outside is background.
+    keep, drop: (H, W) bool, strokes over what is subject, and what is not, for certain.
+    """
+
+    box: tuple[int, int, int, int] | None = None
+    keep: Mask | None = None
+    drop: Mask | None = None
+
+    @classmethod
+    def read(
+        cls,
+        photo_size: tuple[int, int],
+        box: tuple[int, int, int, int] | None = None,
+        keep: Source | None = None,
+        drop: Source | None = None,
+    ) -> Hints:
+        """Brush masks from files or images, white where the brush went. Raises BadImage and InvalidOptions."""
+        if box is not None:
+            x, y, width, height = box
+            if min(width, height) < 2 or x >= photo_size[0] or y >= photo_size[1] or x + width < 2 or y + height < 2:
+                raise InvalidOptions(
+                    f"the box must be x,y,width,height in pixels within the photo's {photo_size[0]}x{photo_size[1]}, "
+                    f"got {x},{y},{width},{height}"
+                )
+            left, top = max(x, 0), max(y, 0)
+            box = (left, top, min(x + width, photo_size[0]) - left, min(y + height, photo_size[1]) - top)
+        strokes = [None if source is None else load_mask(source, photo_size) > 127 for source in (keep, drop)]
+        if strokes[0] is not None and strokes[1] is not None and (strokes[0] & strokes[1]).any():
+            raise InvalidOptions("the masks to keep and to drop overlap; leave each pixel to one of them")
+        return cls(box, *strokes)
+
+    def __bool__(self) -> bool:
+        return any(hint is not None for hint in (self.box, self.keep, self.drop))
 
 
-def subject_alpha(photo: Photo, mask: Source | None = None, mask_model: str | None = None) -> Pixels:
+class _View(NamedTuple):
+    """A part of the photo, in pixels; right and bottom are beyond its last."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def area(self) -> int:
+        return (self.right - self.left) * (self.bottom - self.top)
+
+    def of(self, pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        return np.ascontiguousarray(pixels[self.top : self.bottom, self.left : self.right])
+
+    def grown(self, margin: float, size: tuple[int, int]) -> _View:
+        """By a share of its longer side all round, within the photo."""
+        more = margin * max(self.right - self.left, self.bottom - self.top)
+        return _View(
+            max(0, int(self.left - more)), max(0, int(self.top - more)),
+            min(size[0], int(np.ceil(self.right + more))), min(size[1], int(np.ceil(self.bottom + more))),
+        )  # fmt: skip
+
+
+def subject_alpha(
+    photo: Photo, mask: Source | None = None, mask_model: str | None = None, hints: Hints | None = None
+) -> Pixels:
     """The subject's alpha (H, W): from a given mask, the photo's own transparency, or a mask network."""
     if mask is not None:
         alpha = load_mask(mask, photo.size)
         check(alpha, "the given mask")
         return alpha
-    if mask_model is None and photo.alpha is not None:
+    if mask_model is None and photo.alpha is not None and not hints:
         note("the photo's own transparency is its mask; name a mask model to look for the subject instead")
         check(photo.alpha, "the photo's own transparency")
         return photo.alpha
-    return find_subject(photo.rgb, mask_model or DEFAULT_MASK_MODEL)
+    return find_subject(photo.rgb, mask_model or DEFAULT_MASK_MODEL, hints)
 
 
-def find_subject(rgb: Pixels, mask_model: str = DEFAULT_MASK_MODEL) -> Pixels:
+def find_subject(rgb: Pixels, mask_model: str = DEFAULT_MASK_MODEL, hints: Hints | None = None) -> Pixels:
     """The subject's alpha in a photo: (H, W, 3) uint8 -> (H, W) uint8, 255 inside.
 
-    Raises NoSubject when the mask is empty, full or without contrast, InvalidOptions for an
-    unknown model and BackendUnavailable when rembg is wanted and missing.
+    The network looks at the whole photo, then at the subject's own surroundings. What it is unsure of is settled by
+    colour (`engine.walker`), and the edge is brought to the photo's resolution (`engine.guided`).
+    Raises NoSubject when there is none, InvalidOptions for an unknown model and BackendUnavailable when rembg is
+    wanted and missing.
     """
-    alpha = clean(_network(mask_model).predict(Image.fromarray(rgb)))
+    hints = hints or Hints()
+    network = mask_network(mask_model)
+    look = _in_box if hints.box else _at_large
+    view, confidence, dropped = look(network, mask_model, rgb, hints)
+    crop = np.asarray(view.of(rgb), np.uint8)
+    keep = None if hints.keep is None else np.asarray(view.of(hints.keep), np.bool_)
+    if hints.drop is not None:
+        dropped = dropped | np.asarray(view.of(hints.drop), np.bool_)
+    alpha = np.zeros(rgb.shape[:2], np.uint8)
+    settled = enlarge_along_edges(walker.settle(crop, confidence, keep, dropped), crop)
+    settled[dropped] = 0
+    alpha[view.top : view.bottom, view.left : view.right] = settled
+    alpha = clean(alpha)
+    if hints.keep is not None:
+        alpha[hints.keep] = 255
     check(alpha, mask_model)
     return alpha
+
+
+def _at_large(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> tuple[_View, Array, Mask]:
+    """Looks for the subject anywhere: where it is, the network's confidence there, and what there is not of it."""
+    height, width = rgb.shape[:2]
+    photo = Image.fromarray(rgb)
+    first = _resized(network.confidence(photo), (_GRID, _GRID))
+    if hints.keep is None:
+        _check_confidence(first, name)
+    parts = _parts(first)
+    strokes = [None if hint is None else _on_grid(hint) for hint in (hints.keep, hints.drop)]
+    chosen = _chosen(parts, rgb, *strokes) if parts else []
+    wanted = np.any([*chosen, *(stroke for stroke in strokes[:1] if stroke is not None)], axis=0)
+    if not np.any(wanted):
+        raise no_subject(name, "nothing is left of what it found")
+    others = [part for part in parts if not any(part is one for one in chosen)]
+    unwanted = np.any(others, axis=0) if others else np.zeros((_GRID, _GRID), bool)
+    view = _around(wanted, (width, height)).grown(_MARGIN, (width, height))
+    confidence = _seen_in(first, view, (width, height))
+    if view.area < _WHOLE * width * height:
+        second = _resized(network.confidence(photo.crop(view)), (_GRID, _GRID))
+        has_lost = np.count_nonzero(second > 0.5) < _LOST * np.count_nonzero(confidence > 0.5)
+        confidence = np.maximum(confidence, second) if has_lost else second
+    size = (view.right - view.left, view.bottom - view.top)
+    dropped = _seen_in(unwanted.astype(np.float32), view, (width, height)) > 0.5
+    return view, confidence, np.asarray(Image.fromarray(dropped).resize(size, Image.Resampling.NEAREST))
+
+
+def _in_box(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> tuple[_View, Array, Mask]:
+    """Looks at a box from nearer and farther, and once with what lies around it blurred; their mean log odds."""
+    assert hints.box is not None
+    height, width = rgb.shape[:2]
+    x, y, wide, high = hints.box
+    box = _View(x, y, x + wide, y + high)
+    view = box.grown(_BOX_SURROUNDINGS, (width, height))
+    outside = np.ones((height, width), bool)
+    outside[box.top : box.bottom, box.left : box.right] = False
+    photo = Image.fromarray(rgb)
+    odds = np.zeros((_GRID, _GRID), np.float32)
+    views = [(photo, box.grown(margin, (width, height))) for margin in _BOX_MARGINS]
+    views.append((_blurred_outside(photo, box.grown(0.01, (width, height))), views[-1][1]))
+    for image, seen in views:
+        confidence = network.confidence(image.crop(seen))
+        canvas = Image.new("F", (view.right - view.left, view.bottom - view.top))
+        inner = (seen.right - seen.left, seen.bottom - seen.top)
+        canvas.paste(Image.fromarray(_resized(confidence, inner)), (seen.left - view.left, seen.top - view.top))
+        clipped = np.clip(_resized(np.asarray(canvas), (_GRID, _GRID)), 1e-3, 1 - 1e-3)
+        odds += np.log(clipped / (1 - clipped))
+    return view, (1 / (1 + np.exp(-odds / len(views)))).astype(np.float32), np.asarray(view.of(outside), np.bool_)
+
+
+def _blurred_outside(photo: Image.Image, box: _View) -> Image.Image:
+    """The photo out of focus but for the box: a network made to find what stands out looks there."""
+    small = photo.reduce(max(1, max(photo.size) // 256))
+    blurred = small.filter(ImageFilter.GaussianBlur(_BLURRED * max(small.size))).resize(photo.size)
+    blurred.paste(photo.crop(box), (box.left, box.top))
+    return blurred
+
+
+def _check_confidence(confidence: Array, name: str) -> None:
+    low, high = float(confidence.min()), float(confidence.max())
+    if high < _CERTAIN:
+        raise no_subject(name, f"it is nowhere more than {high:.0%} sure")
+    if high - low < _CERTAIN:
+        raise no_subject(name, "it cannot tell subject from background")
+
+
+def _parts(confidence: Array) -> list[Mask]:
+    """What the network is sure of in one piece each, the largest first, without specks."""
+    numbers = label(confidence > _CERTAIN)
+    sizes = np.bincount(numbers.ravel())
+    sizes[0] = 0
+    return [numbers == number for number in np.argsort(-sizes) if sizes[number] > max(4, 0.01 * sizes.max())]
+
+
+def _chosen(parts: list[Mask], rgb: Pixels, keep: Mask | None, drop: Mask | None) -> list[Mask]:
+    """Which parts are the subject.
+
+    Strokes decide. Without them it is the part that is large, sharp and near the middle rather than at the border,
+    with whatever is nearly as much so, and with small parts close by.
+    """
+    if keep is not None:
+        return [part for part in parts if (part & keep).any()]
+    if drop is not None:
+        parts = [part for part in parts if not (part & drop).any()] or parts
+    if len(parts) == 1:
+        return parts
+    slopes = _slopes(rgb)
+    sizes = [np.count_nonzero(part) for part in parts]
+    worth = [_worth(part, slopes) for part in parts]
+    large = [i for i in range(len(parts)) if sizes[i] >= _RIVAL_SIZE * max(sizes)]
+    main = max(large, key=lambda i: worth[i])
+    nearby = _grown(parts[main], _NEAR)
+    chosen = [
+        i
+        for i in range(len(parts))
+        if i == main
+        or (i in large and worth[i] >= _RIVAL_WORTH * worth[main])
+        or (i not in large and (parts[i] & nearby).any())
+    ]
+    subjects = sum(i in large for i in chosen)
+    if subjects > 1:
+        note(f"{subjects} subjects were found and all are kept; name one with a box, or drop one with a brush mask")
+    return [parts[i] for i in chosen]
+
+
+def _worth(part: Mask, slopes: Array) -> float:
+    """How much of a subject a part is: square root of its area, by its edge's sharpness, nearness to the middle, and
+    how little of the border it touches."""
+    edge = _grown(part, 2) & _grown(~part, 2)
+    sharpness = float(np.percentile(slopes[edge], 90))
+    away = float(np.hypot(*(index.mean() / _GRID - 0.5 for index in np.nonzero(part))))
+    border = sum(int(line.sum()) for line in (part[0], part[-1], part[:, 0], part[:, -1])) / _GRID
+    return float(np.sqrt(np.count_nonzero(part))) * sharpness * (1 - away) * max(0.2, 1 - border)
+
+
+def _slopes(rgb: Pixels) -> Array:
+    """The steepest step between neighbouring pixels in each cell, in grey levels: low where all is out of focus."""
+    scale = max(1, round(max(rgb.shape[:2]) / 1024))
+    grey = np.asarray(Image.fromarray(rgb).convert("L").reduce(scale), np.float32)
+    steps = np.zeros_like(grey)
+    steps[:-1, :-1] = np.abs(np.diff(grey, axis=1))[:-1] + np.abs(np.diff(grey, axis=0))[:, :-1]
+    size = tuple(-(-length // 3) for length in steps.shape)
+    padded = np.zeros((3 * size[0], 3 * size[1]), np.float32)
+    padded[: steps.shape[0], : steps.shape[1]] = steps
+    most = padded.reshape(size[0], 3, size[1], 3).max((1, 3))
+    return _resized(most, (_GRID, _GRID))
+
+
+def _grown(mask: Mask, cells: int) -> Mask:
+    image = Image.fromarray(mask).convert("L")
+    for _ in range(cells):  # Pillow is quick with the smallest window only
+        image = image.filter(ImageFilter.MaxFilter(3))
+    return np.asarray(image) > 0
+
+
+def _on_grid(mask: Mask) -> Mask:
+    """Every cell that a stroke touches."""
+    return _resized(mask.astype(np.float32), (_GRID, _GRID), Image.Resampling.BOX) > 0
+
+
+def _around(cells: Mask, size: tuple[int, int]) -> _View:
+    """The pixels that the cells cover."""
+    rows, columns = (np.flatnonzero(cells.any(axis)) for axis in (1, 0))
+    across, down = size[0] / _GRID, size[1] / _GRID
+    return _View(
+        int(columns[0] * across), int(rows[0] * down),
+        int(np.ceil((columns[-1] + 1) * across)), int(np.ceil((rows[-1] + 1) * down)),
+    )  # fmt: skip
+
+
+def _seen_in(confidence: Array, view: _View, size: tuple[int, int]) -> Array:
+    """A view's part of what was seen in the whole photo."""
+    across, down = _GRID / size[0], _GRID / size[1]
+    part = (view.left * across, view.top * down, view.right * across, view.bottom * down)
+    image = Image.fromarray(confidence).resize((_GRID, _GRID), Image.Resampling.BILINEAR, part)
+    return np.asarray(image)
+
+
+def _resized(values: Array, size: tuple[int, int], resample: Image.Resampling = Image.Resampling.BILINEAR) -> Array:
+    return np.asarray(Image.fromarray(values).resize(size, resample))
 
 
 def check(alpha: Pixels, origin: str) -> None:
@@ -74,155 +311,6 @@ def check(alpha: Pixels, origin: str) -> None:
 def no_subject(origin: str, why: str) -> NoSubject:
     """The error for a photo in which `origin` found nothing."""
     return NoSubject(
-        f"no subject found ({origin}: {why}); try another mask model (--mask-model isnet-general-use) "
-        "or give a mask (--mask FILE)"
+        f"no subject found ({origin}: {why}); say where it is (--box X,Y,WIDTH,HEIGHT), try another mask model "
+        "(--mask-model isnet-general-use) or give a mask (--mask FILE)"
     )
-
-
-@lru_cache(maxsize=1)  # mask networks take up to a gigabyte: one is held
-def _network(name: str) -> MaskNetwork:
-    return _U2NetP() if name == DEFAULT_MASK_MODEL else _Rembg(name)
-
-
-class _U2NetP:
-    """The embedded network; pre- and post-processing are rembg's, to the last grey level."""
-
-    _SIZE = (320, 320)
-    _MEAN = np.array([0.485, 0.456, 0.406])
-    _STD = np.array([0.229, 0.224, 0.225])
-
-    def __init__(self) -> None:
-        self._session = open_session(U2NETP_FILE, "onnx")
-        self._input = next(iter(self._session.inputs))
-        self._output = next(iter(self._session.outputs))
-
-    def predict(self, image: Image.Image) -> Pixels:
-        pixels = np.asarray(image.resize(self._SIZE, Image.Resampling.LANCZOS), np.float64)
-        normal = (pixels / max(pixels.max(), 1e-6) - self._MEAN) / self._STD
-        confidence = np.asarray(self._session.run({self._input: normal.transpose(2, 0, 1)[None]})[self._output])[0, 0]
-        low, high = confidence.min(), confidence.max()
-        if high < _CERTAIN:
-            raise no_subject(DEFAULT_MASK_MODEL, f"it is nowhere more than {high:.0%} sure")
-        if high - low < _CERTAIN:
-            raise no_subject(DEFAULT_MASK_MODEL, "it cannot tell subject from background")
-        stretched = ((confidence - low) / (high - low) * 255).astype(np.uint8)
-        return np.asarray(Image.fromarray(stretched).resize(image.size, Image.Resampling.LANCZOS))
-
-
-class _Rembg:
-    """A model of rembg's, by rembg's name."""
-
-    def __init__(self, name: str) -> None:
-        note(f"loading rembg for the mask model {name}; the first time this takes about a minute")
-        try:
-            import onnxruntime as ort
-            from rembg import new_session
-            from rembg.sessions import sessions_names
-        except ImportError as error:
-            raise BackendUnavailable(
-                f"the mask model {name!r} needs rembg; run: pip install 'cyclorama[masks]', or use {DEFAULT_MASK_MODEL}"
-            ) from error
-        if name not in sessions_names:
-            known = ", ".join(sorted(sessions_names))
-            raise InvalidOptions(f"unknown mask model {name!r}; choose one of {known}")
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = available_cores()
-        options.inter_op_num_threads = 1
-        self._name = name
-        try:
-            self._session = new_session(name, sess_opts=options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # pooch, requests and ONNX Runtime each have their own
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BackendUnavailable(
-                f"the mask model {name!r} could not be fetched or loaded ({reason}); "
-                f"check the network, or use {DEFAULT_MASK_MODEL}"
-            ) from error
-
-    def predict(self, image: Image.Image) -> Pixels:
-        masks = self._session.predict(image)
-        if not masks:
-            raise no_subject(self._name, "it gave no mask")
-        return np.asarray(masks[0].convert("L"))
-
-
-def clean(alpha: Pixels) -> Pixels:
-    """Drops specks, fills small holes, and makes what is all but certain certain.
-
-    A part goes when it is much smaller than the largest, or when the network is sure of it nowhere.
-    Soft edges and real gaps stay. Networks hardly ever say 255: u2netp does for under 1 % of a
-    subject, and only there would its pixels be kept to the bit; so the top and bottom 5 % are cut.
-    """
-    alpha = _LEVELS[alpha]
-    height, width = alpha.shape
-    scale = min(1.0, _LABEL_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.BOX))
-
-    result = alpha
-    parts = label(small > 25)
-    areas = np.bincount(parts.ravel())
-    areas[0] = 0
-    if len(areas) > 1:
-        peaks = np.zeros(len(areas), np.uint8)
-        np.maximum.at(peaks, parts, small)
-        specks = ((areas < _SPECK_SHARE * areas.max()) | (peaks < 128))[parts] & (parts > 0)
-        if specks.any():
-            result = np.where(_enlarged(specks, alpha.shape), np.uint8(0), result)
-
-    gaps = label(small < 230)
-    areas = np.bincount(gaps.ravel())
-    touching = np.unique(np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]]))
-    fillable = areas < _HOLE_SHARE * np.count_nonzero(small > 127)
-    fillable[touching] = False
-    fillable[0] = False
-    holes = fillable[gaps]
-    if holes.any():
-        result = np.where(_enlarged(holes, alpha.shape), np.uint8(255), result)
-    return result
-
-
-def _enlarged(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """The mask, a pixel wider all round, at full size."""
-    grown = np.pad(mask, 1)
-    grown = grown[1:-1, 1:-1] | grown[:-2, 1:-1] | grown[2:, 1:-1] | grown[1:-1, :-2] | grown[1:-1, 2:]
-    image = Image.fromarray(grown).resize((shape[1], shape[0]), Image.Resampling.NEAREST)
-    return np.asarray(image)
-
-
-def label(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """Numbers the 8-connected parts of a mask from 1; 0 outside. Shape (H, W) -> (H, W).
-
-    Row by row in runs, joined with a union-find: the classical two-pass algorithm
-    (Rosenfeld & Pfaltz, 1966). SciPy and OpenCV have it too, at 140 MB each.
-    """
-    edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
-    rows, starts = np.nonzero(edges == 1)
-    _, ends = np.nonzero(edges == -1)
-    parent = list(range(len(rows)))
-
-    def root(run: int) -> int:
-        while parent[run] != run:
-            parent[run] = parent[parent[run]]
-            run = parent[run]
-        return run
-
-    first_of_row = np.searchsorted(rows, np.arange(mask.shape[0] + 1))
-    for row in range(1, mask.shape[0]):
-        above, here = int(first_of_row[row - 1]), int(first_of_row[row])
-        last_above, last_here = here, int(first_of_row[row + 1])
-        while above < last_above and here < last_here:
-            if starts[above] <= ends[here] and starts[here] <= ends[above]:
-                a, b = root(above), root(here)
-                parent[max(a, b)] = min(a, b)
-            if ends[above] < ends[here]:
-                above += 1
-            else:
-                here += 1
-
-    roots = np.array([root(run) for run in range(len(rows))], np.int64)
-    _, numbers = np.unique(roots, return_inverse=True)
-    # Paint the runs by adding each number where it starts and taking it off where it ends.
-    changes = np.zeros((mask.shape[0], mask.shape[1] + 1), np.int32)
-    changes[rows, starts] += (numbers + 1).astype(np.int32)
-    changes[rows, ends] -= (numbers + 1).astype(np.int32)
-    return np.cumsum(changes, axis=1, dtype=np.int32)[:, :-1]

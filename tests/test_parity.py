@@ -113,7 +113,15 @@ def nano(backend: Backend, request: pytest.FixtureRequest) -> Path:
 GUIDED: dict[str, Any] = {"num_inference_steps": 20, "guidance_scale": 4.0, "negative_prompt": NEGATIVE}
 
 
-@pytest.mark.parametrize("sampler", SCHEDULERS)
+# The samplers are NumPy and know no backend: all of them on one, and one with and one without noise on the other.
+EACH_SAMPLER = pytest.mark.parametrize(
+    ("backend", "sampler"),
+    [*(("onnx", sampler) for sampler in SCHEDULERS), ("openvino", "dpmpp_2m_karras"), ("openvino", "lcm")],
+    indirect=["backend"],
+)
+
+
+@EACH_SAMPLER
 def test_nano(nano: Path, backend: Backend, sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check(NANO_CHECKPOINT, nano, backend, (128, 128), monkeypatch, sampler, **GUIDED)
 
@@ -126,7 +134,7 @@ def test_nano_at_an_odd_aspect(nano: Path, backend: Backend, monkeypatch: pytest
     check(NANO_CHECKPOINT, nano, backend, (96, 224), monkeypatch, **GUIDED)
 
 
-@pytest.mark.parametrize("sampler", SCHEDULERS)
+@EACH_SAMPLER
 def test_nano_with_strength(nano: Path, backend: Backend, sampler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check(NANO_CHECKPOINT, nano, backend, (128, 128), monkeypatch, sampler, strength=0.6, **GUIDED)
 

@@ -1,0 +1,80 @@
+"""The subject's own colours at its edge, where the photo shows them mixed with the old background's.
+
+Blur fusion: Forte, "Approximate Fast Foreground Colour Estimation" (ICIP 2021). Colours of the subject and of the
+background are carried into the mixed pixels by blurs weighed with alpha, then moved so that the mixture is the photo's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from engine.blur import box_mean
+from engine.photo import Pixels
+
+Array = npt.NDArray[np.float32]
+
+_SIDE = 1024  # the most that is blurred; what comes of it is smooth
+_RADII = (0.02, 0.005, 0.001)  # of the longer side: first from far, then from near
+_ROWS = 256
+
+
+def foreground_colours(rgb: Pixels, alpha: Pixels) -> Pixels:
+    """The photo (H, W, 3) with the subject's own colours wherever alpha (H, W) is between 0 and 255.
+
+    Where alpha is 0 or 255 the photo's pixels stay as they are, bit for bit.
+    """
+    is_mixed = (alpha > 0) & (alpha < 255)
+    if not is_mixed.any():
+        return rgb
+    reach = round(2 * _RADII[0] * max(alpha.shape))
+    where = tuple(
+        slice(max(0, int(index[0]) - reach), int(index[-1]) + reach + 1)
+        for index in (np.flatnonzero(is_mixed.any(axis)) for axis in (1, 0))
+    )
+    result = rgb.copy()
+    result[where] = _estimated(rgb[where], alpha[where], is_mixed[where])
+    return result
+
+
+def _estimated(rgb: Pixels, alpha: Pixels, is_mixed: npt.NDArray[np.bool_]) -> Pixels:
+    height, width = alpha.shape
+    scale = min(1.0, _SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX), np.float32)
+    image = small.transpose(2, 0, 1) * np.float32(1 / 255)
+    weight = np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.BOX), np.float32) * np.float32(1 / 255)
+    foreground, background = image, image
+    for share in _RADII:
+        radius = max(1, round(share * max(size)))
+        foreground, background = _carried(foreground, weight, radius), _carried(background, 1 - weight, radius)
+        if share != _RADII[-1]:  # the last is done at the photo's own size, below
+            foreground = np.clip(_fitted(image, weight, foreground, background), 0, 1)
+    planes = [Image.fromarray(plane) for plane in (*foreground, *background)]
+    result = rgb.copy()
+    for top in range(0, height, _ROWS):
+        rows = slice(top, min(top + _ROWS, height))
+        mixed = is_mixed[rows]
+        if not mixed.any():
+            continue
+        part = (0, top * size[1] / height, size[0], rows.stop * size[1] / height)
+        near = [
+            np.asarray(plane.resize((width, rows.stop - top), Image.Resampling.BILINEAR, part))[mixed]
+            for plane in planes
+        ]
+        colours = rgb[rows][mixed].T * np.float32(1 / 255)
+        share_of_subject = alpha[rows][mixed] * np.float32(1 / 255)
+        own = _fitted(colours, share_of_subject, np.stack(near[:3]), np.stack(near[3:]))
+        result[rows][mixed] = np.clip(np.round(own.T * 255), 0, 255).astype(np.uint8)
+    return result
+
+
+def _carried(colours: Array, weight: Array, radius: int) -> Array:
+    """Colours (3, H, W) blurred, each pixel counting by its weight (H, W)."""
+    return box_mean(colours * weight, radius) / (box_mean(weight, radius) + np.float32(1e-5))
+
+
+def _fitted(image: Array, alpha: Array, foreground: Array, background: Array) -> Array:
+    """The foreground moved so that mixed with the background it gives the image."""
+    return foreground + alpha * (image - alpha * foreground - (1 - alpha) * background)

@@ -1,0 +1,97 @@
+"""Connected regions of a mask: telling them apart, dropping specks, filling holes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from engine.photo import Pixels
+
+_SPECK_SHARE = 0.01  # of the largest part's area
+_HOLE_SHARE = 0.005  # of the subject's area; a cup's handle leaves more than that open
+_LEVELS = np.clip(np.round((np.arange(256) / 255 - 0.05) / 0.9 * 255), 0, 255).astype(np.uint8)
+_LABEL_SIDE = 512  # parts are told apart on a copy no larger than this
+
+
+def clean(alpha: Pixels) -> Pixels:
+    """Drops specks, fills small holes, and makes what is all but certain certain.
+
+    A part goes when it is much smaller than the largest, or when the network is sure of it nowhere.
+    Soft edges and real gaps stay. Networks hardly ever say 255: u2netp does for under 1 % of a
+    subject, and only there would its pixels be kept to the bit; so the top and bottom 5 % are cut.
+    """
+    alpha = _LEVELS[alpha]
+    height, width = alpha.shape
+    scale = min(1.0, _LABEL_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.BOX))
+
+    result = alpha
+    parts = label(small > 25)
+    areas = np.bincount(parts.ravel())
+    areas[0] = 0
+    if len(areas) > 1:
+        peaks = np.zeros(len(areas), np.uint8)
+        np.maximum.at(peaks, parts, small)
+        specks = ((areas < _SPECK_SHARE * areas.max()) | (peaks < 128))[parts] & (parts > 0)
+        if specks.any():
+            result = np.where(enlarged(specks, alpha.shape), np.uint8(0), result)
+
+    gaps = label(small < 230)
+    areas = np.bincount(gaps.ravel())
+    touching = np.unique(np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]]))
+    fillable = areas < _HOLE_SHARE * np.count_nonzero(small > 127)
+    fillable[touching] = False
+    fillable[0] = False
+    holes = fillable[gaps]
+    if holes.any():
+        result = np.where(enlarged(holes, alpha.shape), np.uint8(255), result)
+    return result
+
+
+def enlarged(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """The mask, a pixel wider all round, at full size."""
+    grown = np.pad(mask, 1)
+    grown = grown[1:-1, 1:-1] | grown[:-2, 1:-1] | grown[2:, 1:-1] | grown[1:-1, :-2] | grown[1:-1, 2:]
+    image = Image.fromarray(grown).resize((shape[1], shape[0]), Image.Resampling.NEAREST)
+    return np.asarray(image)
+
+
+def label(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """Numbers the 8-connected parts of a mask from 1; 0 outside. Shape (H, W) -> (H, W).
+
+    Row by row in runs, joined with a union-find: the classical two-pass algorithm
+    (Rosenfeld & Pfaltz, 1966). SciPy and OpenCV have it too, at 140 MB each.
+    """
+    edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    _, ends = np.nonzero(edges == -1)
+    parent = list(range(len(rows)))
+
+    def root(run: int) -> int:
+        while parent[run] != run:
+            parent[run] = parent[parent[run]]
+            run = parent[run]
+        return run
+
+    first_of_row = np.searchsorted(rows, np.arange(mask.shape[0] + 1))
+    for row in range(1, mask.shape[0]):
+        above, here = int(first_of_row[row - 1]), int(first_of_row[row])
+        last_above, last_here = here, int(first_of_row[row + 1])
+        while above < last_above and here < last_here:
+            if starts[above] <= ends[here] and starts[here] <= ends[above]:
+                a, b = root(above), root(here)
+                parent[max(a, b)] = min(a, b)
+            if ends[above] < ends[here]:
+                above += 1
+            else:
+                here += 1
+
+    roots = np.array([root(run) for run in range(len(rows))], np.int64)
+    _, numbers = np.unique(roots, return_inverse=True)
+    # Paint the runs by adding each number where it starts and taking it off where it ends.
+    changes = np.zeros((mask.shape[0], mask.shape[1] + 1), np.int32)
+    changes[rows, starts] += (numbers + 1).astype(np.int32)
+    changes[rows, ends] -= (numbers + 1).astype(np.int32)
+    return np.cumsum(changes, axis=1, dtype=np.int32)[:, :-1]

@@ -1,0 +1,159 @@
+"""Where does the subject end? What a mask network is unsure of, settled by colour and by edges.
+
+Subject and background each get a mixture of Gaussians over colour, fitted to what is taken for them so far, as in
+GrabCut (Rother et al., 2004). In place of its graph cut, random walks with such priors (Grady, 2005) give each pixel a
+probability: the least sum of squared steps across neighbours, each weighed by how alike they are. That is one linear
+system, and it wants no library.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from engine.photo import Pixels
+
+Array = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+SIDE = 320  # of the copy that is worked on: what u2netp sees
+_SURE = (0.02, 0.95)  # of a network's confidence: taken as it is
+_ROUNDS = 2  # of fitting and walking
+_ITERATIONS = 30  # of Jacobi's method, from what the colours say
+_COMPONENTS = 5
+_SAMPLES = 3000  # pixels that a mixture is fitted to
+_GAMMA = 2.0  # neighbours' weight against the priors'
+_OF_NETWORK = 1.0  # the network's log odds in the prior, beside those of colour
+_SHARPNESS = 2.0  # of the result's log odds
+_CERTAIN = 1e3  # a prior that nothing outweighs
+_STEPS = ((0, 1, 1.0), (1, 0, 1.0), (1, 1, 0.5**0.5), (1, -1, 0.5**0.5))  # down, right, and 1 / distance
+
+
+def settle(rgb: Pixels, confidence: Array, keep: Mask | None = None, drop: Mask | None = None) -> Array:
+    """The subject's alpha by a network's confidence and the image itself.
+
+    rgb: (H, W, 3) uint8.  confidence: (h, w) of any size over the same view, 0..1.  keep, drop: (H, W), what is
+    subject and what is background for certain.  Returns (h', w') float32 in 0..1, the longer side `SIDE` at most.
+    """
+    height, width = rgb.shape[:2]
+    scale = min(1.0, SIDE / max(height, width))
+    size = (max(2, round(width * scale)), max(2, round(height * scale)))
+    image = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX), np.float32)
+    prior = np.clip(np.asarray(Image.fromarray(confidence).resize(size, Image.Resampling.BILINEAR)), 0, 1)
+    inside, outside = prior > _SURE[1], prior < _SURE[0]
+    if keep is not None:
+        kept = _shrunk(keep, size)
+        inside, outside = inside | kept, outside & ~kept
+    if drop is not None:
+        dropped = _shrunk(drop, size)
+        inside, outside = inside & ~dropped, outside | dropped
+    return _walk(image, prior, inside, outside)
+
+
+def _shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
+    return np.asarray(Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BOX)) > 127
+
+
+def _walk(image: Array, prior: Array, inside: Mask, outside: Mask) -> Array:
+    rng = np.random.default_rng(0)
+    colours = image.reshape(-1, 3)
+    edges = _edges(image)
+    degree = np.zeros_like(prior)
+    for here, there, weight in edges:
+        degree[here] += weight
+        degree[there] += weight
+    unsure = ~(inside | outside)
+    alpha = np.where(inside, np.float32(1), np.where(outside, np.float32(0), prior))
+    for _ in range(_ROUNDS):
+        is_subject = alpha.ravel() > 0.5
+        if min(np.count_nonzero(is_subject), np.count_nonzero(~is_subject)) < 4 * _COMPONENTS or not unsure.any():
+            break
+        subject, background = (_Mixture(colours[chosen], rng) for chosen in (is_subject, ~is_subject))
+        unknown = colours[unsure.ravel()]
+        odds = np.clip(subject.log_density(unknown) - background.log_density(unknown), -6, 6)
+        likely = np.where(inside, np.float32(1), np.float32(0))
+        likely[unsure] = _probability(odds + np.float32(_OF_NETWORK) * _log_odds(prior[unsure], 0.01))
+        strength = np.where(unsure, np.float32(1), np.float32(_CERTAIN))
+        pull, total = strength * likely, strength + degree
+        alpha = likely
+        for _ in range(_ITERATIONS):
+            near = pull.copy()
+            for here, there, weight in edges:
+                near[here] += weight * alpha[there]
+                near[there] += weight * alpha[here]
+            alpha = near / total
+    return _probability(np.float32(_SHARPNESS) * _log_odds(alpha, 1e-3))
+
+
+def _edges(image: Array) -> list[tuple[tuple[slice, slice], tuple[slice, slice], Array]]:
+    """Each pixel's links to four of its eight neighbours: two views of the grid, and how alike they are there."""
+    height, width, _ = image.shape
+    views = [
+        (
+            (slice(0, height - down), slice(max(0, -right), width - max(0, right))),
+            (slice(down, height), slice(max(0, right), width - max(0, -right))),
+            nearness,
+        )
+        for down, right, nearness in _STEPS
+    ]
+    squares = [((image[here] - image[there]) ** 2).sum(-1) for here, there, _ in views]
+    beta = 1 / (2 * np.mean([square.mean() for square in squares]) + 1e-6)
+    return [
+        (here, there, (_GAMMA * nearness * np.exp(-beta * square)).astype(np.float32))
+        for (here, there, nearness), square in zip(views, squares, strict=True)
+    ]
+
+
+class _Mixture:
+    """Gaussians over colour around the centres that k-means finds; colours (N, 3) of 0..255."""
+
+    def __init__(self, colours: Array, rng: np.random.Generator) -> None:
+        if len(colours) > _SAMPLES:
+            colours = colours[rng.choice(len(colours), _SAMPLES, replace=False)]
+        nearest = _clusters(colours, rng)
+        self._parts = []
+        for number in range(_COMPONENTS):
+            own = colours[nearest == number]
+            if len(own) < 5:
+                continue
+            covariance = np.cov(own.T) + 9 * np.eye(3)  # 3 grey levels of noise
+            weight = np.log(len(own) / len(colours)) - 0.5 * np.linalg.slogdet(covariance)[1]
+            inverse = np.linalg.inv(covariance).astype(np.float32)
+            self._parts.append((np.float32(weight), own.mean(0), inverse))
+
+    def log_density(self, colours: Array) -> Array:
+        """(N, 3) -> (N,), but for a constant."""
+        logs = []
+        for weight, mean, inverse in self._parts:
+            away = colours - mean
+            logs.append(weight - 0.5 * np.einsum("ni,ij,nj->n", away, inverse, away, optimize=True))
+        return np.asarray(np.logaddexp.reduce(np.maximum(logs, -30.0), axis=0), np.float32)
+
+
+def _clusters(colours: Array, rng: np.random.Generator, rounds: int = 6) -> npt.NDArray[np.integer]:
+    """k-means from k-means++ (Arthur & Vassilvitskii, 2007): the number of each colour's cluster."""
+    centres = [colours[rng.integers(len(colours))]]
+    away = ((colours - centres[0]) ** 2).sum(1)
+    for _ in range(_COMPONENTS - 1):
+        total = float(away.sum(dtype=np.float64))
+        chosen = int(rng.choice(len(colours), p=away.astype(np.float64) / total)) if total > 0 else 0
+        centres.append(colours[chosen])
+        away = np.minimum(away, ((colours - centres[-1]) ** 2).sum(1))
+    middle = np.array(centres)
+    for _ in range(rounds):
+        nearest = ((colours**2).sum(1)[:, None] - 2 * colours @ middle.T + (middle**2).sum(1)).argmin(1)
+        for number in range(_COMPONENTS):
+            own = nearest == number
+            if own.any():
+                middle[number] = colours[own].mean(0)
+    return np.asarray(nearest)
+
+
+def _log_odds(probability: Array, margin: float) -> Array:
+    clipped = np.clip(probability, margin, 1 - margin)
+    return np.asarray(np.log(clipped / (1 - clipped)), np.float32)
+
+
+def _probability(log_odds: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-log_odds)), np.float32)
