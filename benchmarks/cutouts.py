@@ -79,7 +79,7 @@ class Cutout:
 
     @property
     def band(self) -> npt.NDArray[np.bool_]:
-        """Where the subject is neither here nor there: its soft pixels, and a hundredth of the diagonal around the edge."""
+        """Where it is hard to tell: the soft pixels, and a hundredth of the diagonal to both sides of the edge."""
         reach = 2 * max(1, round(0.01 * float(np.hypot(*self.alpha.shape)))) + 1
         solid = Image.fromarray(self.alpha > 127).convert("L")
         near = np.asarray(solid.filter(ImageFilter.MaxFilter(reach))) > np.asarray(

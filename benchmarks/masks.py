@@ -55,6 +55,13 @@ def plain(rgb: Pixels, mask_model: str) -> Pixels:
     return np.asarray(Image.fromarray(stretched).resize(image.size, Image.Resampling.LANCZOS))
 
 
+WAYS: dict[str, Callable[[Cutout, str], Pixels]] = {
+    "as rembg gives it": lambda cutout, model: plain(cutout.photo, model),
+    "ours": lambda cutout, model: find_subject(cutout.photo, model),
+    "ours, with a box": lambda cutout, model: find_subject(cutout.photo, model, Hints(cutout.box)),
+}
+
+
 def measure(mask_models: Sequence[str], progress: Progress, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """A row for each mask model and way of using it: means over the test set, the worst IoU, and median seconds.
 
@@ -62,21 +69,16 @@ def measure(mask_models: Sequence[str], progress: Progress, names: Sequence[str]
     """
     chosen = list(names or cutouts.names())
     found: dict[tuple[str, str], list[tuple[Errors, float]]] = {}
+    for model in mask_models:
+        plain(cutouts.load(chosen[0]).photo, model)  # loaded, and warm
     for number, name in enumerate(chosen):
         progress(f"masks: {number + 1} of {len(chosen)}")
         cutout = cutouts.load(name)
         for model in mask_models:
-            ways: dict[str, Callable[[], Pixels]] = {
-                "rembg's plain output": lambda model=model: plain(cutout.photo, model),  # type: ignore[misc]
-                "ours": lambda model=model: find_subject(cutout.photo, model),  # type: ignore[misc]
-                "ours, box given": lambda model=model: find_subject(cutout.photo, model, Hints(cutout.box)),  # type: ignore[misc]
-            }
-            if number == 0:  # loaded, and warm
-                ways["rembg's plain output"]()
-            for way, find in ways.items():
+            for way, find in WAYS.items():
                 start = time.perf_counter()
                 try:
-                    alpha = find()
+                    alpha = find(cutout, model)
                 except NoSubject:
                     alpha = np.zeros(cutout.alpha.shape, np.uint8)
                 seconds = time.perf_counter() - start

@@ -72,7 +72,7 @@ def _estimated(rgb: Pixels, alpha: Pixels, is_mixed: npt.NDArray[np.bool_]) -> P
 
 def _carried(colours: Array, weight: Array, radius: int) -> Array:
     """Colours (3, H, W) blurred, each pixel counting by its weight (H, W)."""
-    return box_mean(colours * weight, radius) / (box_mean(weight, radius) + np.float32(1e-5))
+    return np.asarray(box_mean(colours * weight, radius) / (box_mean(weight, radius) + np.float32(1e-5)))
 
 
 def _fitted(image: Array, alpha: Array, foreground: Array, background: Array) -> Array:
