@@ -152,6 +152,19 @@ def _mask_options(command: Callable[P, T]) -> Callable[P, T]:
 @click.option(
     "--count", type=click.IntRange(1), default=1, show_default=True, help="Pictures, with seeds from SEED on."
 )
+@click.option(
+    "--best-of",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Paint so many and keep the one whose subject grew least.",
+)
+@click.option(
+    "--good-enough",
+    type=click.FloatRange(0),
+    metavar="SHARE",
+    help="With --best-of: stop once it grew no more than this share of its area.",
+)
 @click.option("--size", type=int, help="Side of the square whose area is painted, in pixels; default: the model's own.")
 @click.option("--mask", type=click.Path(path_type=Path), help="A mask the size of the photo: white is the subject.")
 @_mask_options
@@ -166,6 +179,8 @@ def generate(
     model: str,
     preset: Any,
     count: int,
+    best_of: int,
+    good_enough: float | None,
     size: int | None,
     mask: Path | None,
     mask_model: str | None,
@@ -189,9 +204,13 @@ def generate(
     """
     from tqdm import tqdm
 
-    from engine import BackgroundGenerator
+    from engine import BackgroundGenerator, InvalidOptions, Result
+    from engine.extension import best, object_extension
     from engine.options import resolve_options
     from engine.photo import check_output
+
+    if good_enough is not None and best_of == 1:
+        raise InvalidOptions("--good-enough goes with --best-of; say how many to paint at most")
 
     names = _output_names(photo, output, count)
     for name in names:
@@ -200,16 +219,23 @@ def generate(
     # Before the photo is worked on: options that cannot be should be refused at once.
     first = resolve_options(generator.folder, prompt, preset, **options)
     scene = generator.prepare(photo, mask=mask, mask_model=mask_model, box=box, keep=keep, drop=drop, size=size)
+    total = int(first.num_inference_steps * first.strength)
+
+    def paint(seed: int, name: str) -> Result:
+        steps = generator.steps(scene, prompt, preset, **{**options, "seed": seed})
+        for step in tqdm(steps, total=total, desc=name, disable=None, unit="step", file=sys.stderr):
+            last = step
+        return last.result()
+
     written = []
     for number, path in enumerate(names):
-        steps = generator.steps(scene, prompt, preset, **{**options, "seed": first.seed + number})
-        total = int(first.num_inference_steps * first.strength)
-        for step in tqdm(steps, total=total, desc=path.name, disable=None, unit="step", file=sys.stderr):
-            last = step
-        result = last.result()
+        seeds = range(first.seed + number * best_of, first.seed + (number + 1) * best_of)
+        painted = (paint(seed, path.name) for seed in seeds)
+        result = next(painted) if best_of == 1 else best(painted, good_enough)
         result.save(path)
-        written.append({"file": str(path), **result.summary()})
-        if not as_json:
+        if as_json:
+            written.append({"file": str(path), **result.summary(), "extension": round(object_extension(result), 4)})
+        else:
             click.echo(path)
             click.echo(f"note: seed {result.seed}, {sum(result.seconds.values()):.1f} s", err=True)
     if as_json:
@@ -453,26 +479,41 @@ def _facts(entry: ModelEntry) -> dict[str, Any]:
 )
 @click.option("--peers", default="all", show_default=True, help="all, none, or names with commas between.")
 @click.option("--quick", is_flag=True, help="One round of the main contenders.")
+@click.option("--masks", is_flag=True, help="Masks, edges and growth instead, on photos whose subject is known.")
+@click.option("--mask-model", "mask_models", multiple=True, help="With --masks: default u2netp; repeatable.")
 @click.option("--output", type=click.Path(path_type=Path), help="Where to write all figures (.json).")
 @click.option("--plots", type=click.Path(path_type=Path, file_okay=False), help="A folder to write plots into.")
 @_clear_errors
 def benchmark(
-    model: str | None, shapes: str | None, peers: str, quick: bool, output: Path | None, plots: Path | None
+    model: str | None,
+    shapes: str | None,
+    peers: str,
+    quick: bool,
+    masks: bool,
+    mask_models: tuple[str, ...],
+    output: Path | None,
+    plots: Path | None,
 ) -> None:
     """Measure speed, memory and fidelity on this machine, in one run.
 
-    Leave the machine alone meanwhile. With --shapes sd15 the model is made first and kept in the local store (14 GB).
+    Leave the machine alone meanwhile. With --shapes sd15 the model is made first and kept in the local store (14 GB);
+    with --masks the photos are made of Debian packages (300 MB, fetched by apt-get).
 
     \b
     Examples:
       cyclorama benchmark --quick
       cyclorama benchmark --shapes sd15 --output figures.json --plots plots
+      cyclorama benchmark --masks
     """
     from benchmarks.report import plot, tables
     from benchmarks.run import PEERS, benchmark
     from engine.errors import CannotWrite, InvalidOptions
     from engine.photo import write_whole
 
+    if mask_models and not masks:
+        raise InvalidOptions("--mask-model goes with --masks")
+    if masks and (model or shapes or quick or plots):
+        raise InvalidOptions("--masks goes without --model, --shapes, --quick and --plots")
     if output is not None and output.suffix != ".json":
         raise InvalidOptions(f"figures are written as .json, got {output.name!r}")
     if output is not None and not output.resolve().parent.is_dir():
@@ -489,7 +530,14 @@ def benchmark(
             if not sys.stderr.isatty():  # where no bar is drawn; it takes long enough to be told
                 click.echo(stage, err=True)
 
-        report = benchmark(model, with_sd15_shapes=shapes is not None, peers=chosen, is_quick=quick, progress=progress)
+        report = benchmark(
+            model,
+            with_sd15_shapes=shapes is not None,
+            peers=chosen,
+            is_quick=quick,
+            mask_models=(mask_models or ("u2netp",)) if masks else (),
+            progress=progress,
+        )
     click.echo(tables(report))
     if output is not None:
         text = json.dumps(report, indent=1) + "\n"

@@ -1,4 +1,4 @@
-"""How good masks are: ours beside what rembg gives with the same network, on photos whose subject is known."""
+"""Masks, edges and growth, on photos whose subject is known: ours beside what rembg gives with the same network."""
 
 from __future__ import annotations
 
@@ -14,12 +14,29 @@ from PIL import Image
 
 from benchmarks import cutouts
 from benchmarks.cutouts import Cutout
-from engine import NoSubject
+from engine import BackgroundGenerator, NoSubject
+from engine.composite import composite
+from engine.edges import foreground_colours
+from engine.extension import object_extension
 from engine.mask_networks import mask_network
 from engine.photo import Pixels
 from engine.subject import Hints, find_subject
 
 Progress = Callable[[str], None]
+
+PROMPTS = (
+    "a sandy beach at sunset",
+    "green leaves with soft light",
+    "plain blue studio backdrop",
+    "city lights at night",
+    "snowy mountains under a blue sky",
+    "on a wooden table in a cafe",
+    "red brick wall",
+    "white marble",
+    "golden bokeh lights",
+    "cozy living room",
+)
+_ATTEMPTS = 3  # that the best is taken of
 
 
 @dataclass(frozen=True)
@@ -62,13 +79,18 @@ WAYS: dict[str, Callable[[Cutout, str], Pixels]] = {
 }
 
 
-def measure(mask_models: Sequence[str], progress: Progress, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """A row for each mask model and way of using it: means over the test set, the worst IoU, and median seconds.
+def measure(mask_models: Sequence[str], progress: Progress, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Over the test set, or the named cut-outs of it: masks, edges and extension.
 
-    names: of the cut-outs; None: all. Raises DownloadFailed, and what a mask model raises.
+    masks: a row for each mask model and way of using it, with the means of the errors, the worst IoU and the median
+    seconds.  edges: see `edge_errors`.  extension: what nano's pictures grew by, by the default preset.
+    Raises DownloadFailed, and what a mask model raises.
     """
     chosen = list(names or cutouts.names())
     found: dict[tuple[str, str], list[tuple[Errors, float]]] = {}
+    colours: list[dict[str, float]] = []
+    grown: list[list[float]] = []
+    generator = BackgroundGenerator.load("nano")
     for model in mask_models:
         plain(cutouts.load(chosen[0]).photo, model)  # loaded, and warm
     for number, name in enumerate(chosen):
@@ -83,7 +105,45 @@ def measure(mask_models: Sequence[str], progress: Progress, names: Sequence[str]
                     alpha = np.zeros(cutout.alpha.shape, np.uint8)
                 seconds = time.perf_counter() - start
                 found.setdefault((model, way), []).append((errors(cutout, alpha), seconds))
-    return [_row(model, way, results) for (model, way), results in found.items()]
+        other = cutouts.load(chosen[(number + 1) % len(chosen)]).background
+        colours.append(edge_errors(cutout, other))
+        try:
+            scene = generator.prepare(cutout.photo)
+        except NoSubject:
+            continue
+        prompt = PROMPTS[number % len(PROMPTS)]
+        grown.append([object_extension(generator.generate(scene, prompt, seed=seed)) for seed in range(_ATTEMPTS)])
+    single = [attempts[0] for attempts in grown]
+    return {
+        "masks": [_row(model, way, results) for (model, way), results in found.items()],
+        "edges": {kind: statistics.mean(one[kind] for one in colours) for kind in colours[0]},
+        "extension": {
+            "photos": len(grown),
+            "single": statistics.mean(single),
+            "single_median": statistics.median(single),
+            f"best_of_{_ATTEMPTS}": statistics.mean(map(min, grown)),
+        },
+    }
+
+
+def edge_errors(cutout: Cutout, background: Pixels) -> dict[str, float]:
+    """Mean absolute error in the unknown band, in grey levels, of the cut-out on another background.
+
+    By its true alpha and by ours; with the photo's own colours, as plain pasting has them, and with the subject's.
+    """
+    height, width = cutout.alpha.shape
+    other = np.asarray(Image.fromarray(background).resize((width, height), Image.Resampling.LANCZOS))
+    truth = composite(cutout.foreground, cutout.alpha, other).astype(np.int16)
+    try:
+        found = find_subject(cutout.photo)
+    except NoSubject:
+        found = np.zeros(cutout.alpha.shape, np.uint8)
+    result = {}
+    for name, alpha in (("true", cutout.alpha), ("ours", found)):
+        for kind, colours in (("pasted", cutout.photo), ("estimated", foreground_colours(cutout.photo, alpha))):
+            off = np.abs(composite(colours, alpha, other) - truth)[cutout.band]
+            result[f"{name} alpha, {kind} colours"] = float(off.mean())
+    return result
 
 
 def _row(model: str, way: str, results: list[tuple[Errors, float]]) -> dict[str, Any]:

@@ -41,6 +41,8 @@ def tables(report: Report) -> str:
         parts += [_fidelity(report["fidelity"])]
     if "ceiling" in report:
         parts += [_ceiling(report)]
+    if "masks" in report:
+        parts += _masks(report["masks"])
     return "\n\n".join(parts) + "\n"
 
 
@@ -163,6 +165,29 @@ def _fidelity(rows: Iterable[dict[str, Any]]) -> str:
             for row in rows
         ],
     )
+
+
+def _masks(figures: dict[str, Any]) -> list[str]:
+    rows = [
+        (
+            row["model"],
+            row["way"],
+            f"{row['mae']:.3f}",
+            f"{row['iou']:.3f}",
+            f"{row['worst_iou']:.3f}",
+            f"{row['band']:.3f}",
+            f"{row['seconds']:.2f} s",
+        )
+        for row in figures["masks"]
+    ]
+    edges = [(name, f"{value:.2f}") for name, value in figures["edges"].items()]
+    extension = [(name.replace("_", " "), f"{value:.3f}") for name, value in figures["extension"].items()]
+    return [
+        f"Masks of {figures['masks'][0]['photos']} photos:",
+        _table(("mask model", "", "MAE", "IoU", "worst IoU", "MAE in the band", "time"), rows),
+        _table(("on another background", "error at the edge, grey levels"), edges),
+        _table(("object extension, nano", "of the subject's area"), extension[1:]),
+    ]
 
 
 def _ceiling(report: Report) -> str:

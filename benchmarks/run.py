@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from benchmarks import ceiling, fidelity, shapes
+from benchmarks import ceiling, fidelity, masks, shapes
 from benchmarks.contender import Contender
 from engine import BackgroundGenerator, CycloramaError, InvalidOptions, find_subject, load_photo
 from engine.machine import available_cores, cpu_features, cpu_name
@@ -50,6 +50,7 @@ def benchmark(
     with_sd15_shapes: bool = False,
     peers: Sequence[str] = PEERS,
     is_quick: bool = False,
+    mask_models: Sequence[str] = (),
     progress: Progress = lambda stage: None,
 ) -> dict[str, Any]:
     """Measures, and returns all of it, fit for JSON.
@@ -57,7 +58,7 @@ def benchmark(
     model: a name or folder, by each preset and backend; None: nano, unless there is something else to do.
     with_sd15_shapes: a checkpoint of SD1.5's shape with random weights, made in the local store the first time (some
     ten minutes and 14 GB), beside the peers.  peers: of `PEERS`, those to run.  is_quick: one round, the main
-    contenders, nothing else.
+    contenders, nothing else.  mask_models: masks alone are measured, those of these networks.
     Raises InvalidOptions, and ModelNotFound or BadModel for the model.
     """
     unknown = set(peers) - set(PEERS)
@@ -74,6 +75,9 @@ def benchmark(
         },
         "versions": {package: _version(package) for package in _PACKAGES},
     }
+    if mask_models:
+        report["masks"] = masks.measure(mask_models, progress)
+        return report
     rounds = 1 if is_quick else 2
     with tempfile.TemporaryDirectory() as scratch:
         if with_sd15_shapes:

@@ -28,7 +28,7 @@ def object_extension(result: Result) -> float:
     alpha = result.alpha.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     before = np.asarray(alpha) > 127
     grown = np.asarray(alpha.filter(ImageFilter.MaxFilter(2 * _SLACK + 1))) > 127
-    return float(np.count_nonzero(found & ~grown) / max(1, np.count_nonzero(before)))
+    return int(np.count_nonzero(found & ~grown)) / max(1, int(np.count_nonzero(before)))
 
 
 def seam(result: Result) -> float:

@@ -14,6 +14,7 @@ from PIL import Image
 from engine.backends import Backend, Device, Tensor, choose_backend
 from engine.composite import composite
 from engine.errors import BadModel, InvalidOptions
+from engine.extension import best
 from engine.frame import Frame
 from engine.machine import peak_memory
 from engine.model_folder import ModelFolder
@@ -127,9 +128,34 @@ class BackgroundGenerator:
             _ = scene.masked_image_latents
         return scene
 
-    def generate(self, scene: Scene, prompt: str, preset: Preset | None = None, **options: Any) -> Result:
-        """Paints a background from a prompt; `options` as in `steps`."""
-        for step in self.steps(scene, prompt, preset, **options):
+    def generate(
+        self,
+        scene: Scene,
+        prompt: str,
+        preset: Preset | None = None,
+        *,
+        best_of: int = 1,
+        good_enough: float | None = None,
+        **options: Any,
+    ) -> Result:
+        """Paints a background from a prompt; `options` as in `steps`.
+
+        best_of: so many are painted, with seeds in a row, and that is kept whose subject grew least (see
+        `engine.extension`).  good_enough: no more are painted, once the growth is no more than this share of the
+        subject's area.
+        """
+        if best_of < 1:
+            raise InvalidOptions(f"best_of must be at least 1, got {best_of}")
+        seed = resolve_options(self.folder, prompt, preset, **options).seed
+        results = (
+            self._last_of(self.steps(scene, prompt, preset, **{**options, "seed": seed + number}))
+            for number in range(best_of)
+        )
+        return next(results) if best_of == 1 else best(results, good_enough)
+
+    @staticmethod
+    def _last_of(steps: Iterator[Step]) -> Result:
+        for step in steps:
             last = step
         return last.result()
 

@@ -17,7 +17,8 @@ Array = npt.NDArray[np.float32]
 
 _SIDE = 512  # the most that coefficients are computed at: what bounds time and memory for any photo
 _RADIUS = 2  # in pixels of the alpha that comes in
-_EPSILON = 1e-4  # of colours in 0..1: fainter edges are no edges
+_EPSILON = 5e-4  # of colours in 0..1: fainter edges are no edges
+_UNSURE = 0.48  # so far from a half an alpha still lies in the unknown band
 _ROWS = 256
 _MIDDLE = np.float32(0.5)  # colours are counted from here, so that float32 holds their products' sums
 
@@ -34,17 +35,19 @@ def enlarge_along_edges(alpha: Array, rgb: Pixels) -> Pixels:
     radius = max(1, round(_RADIUS * max(size) / max(alpha.shape)))
     slope, offset = _coefficients(guide, coarse, radius)
     # Of few pixels, where the coefficients are known; at the photo's rows they are found by interpolation.
-    planes = [Image.fromarray(plane) for plane in (*slope, offset)]
+    planes = [Image.fromarray(plane) for plane in (*slope, offset, coarse)]
     result = np.empty((height, width), np.uint8)
     for top in range(0, height, _ROWS):
         bottom = min(top + _ROWS, height)
         part = (0, top * size[1] / height, size[0], bottom * size[1] / height)
-        *slopes, constant = (
+        *slopes, constant, smooth = (
             np.asarray(plane.resize((width, bottom - top), Image.Resampling.BILINEAR, part)) for plane in planes
         )
         value = constant.copy()
         for channel, factor in enumerate(slopes):
             value += factor * (rgb[top:bottom, :, channel] * np.float32(1 / 255) - _MIDDLE)
+        # Away from the edge there is nothing to find, and the filter's windows would let it bleed.
+        value = np.where(np.abs(smooth - np.float32(0.5)) < _UNSURE, value, smooth)
         result[top:bottom] = np.clip(np.round(value * 255), 0, 255)
     return result
 

@@ -26,6 +26,8 @@ _GRID = 320  # parts are told apart on a square of so many cells, whatever the p
 _MARGIN = 0.07  # around the subject, of its longer side: what the network sees the second time
 _WHOLE = 0.85  # of the photo's area: a second look at so much of it would show nothing new
 _LOST = 0.4  # of the first look's subject: if the second finds less than that, both count
+_AROUND_STROKES = 1.0  # of their longer side
+_OPEN = 0.3  # a confidence that leaves it to the colours
 _RIVAL_SIZE, _RIVAL_WORTH = 0.25, 0.75  # of the main part's
 _NEAR = 16  # cells: so near, a small part is a piece of the main one that is hard to see
 _BOX_MARGINS = (0.05, 0.1)  # around a given box; so much is looked at in turn
@@ -153,12 +155,16 @@ def _at_large(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> tup
         raise no_subject(name, "nothing is left of what it found")
     others = [part for part in parts if not any(part is one for one in chosen)]
     unwanted = np.any(others, axis=0) if others else np.zeros((_GRID, _GRID), bool)
-    view = _around(wanted, (width, height)).grown(_MARGIN, (width, height))
+    # Strokes over what the network did not see: what it belongs to lies around them, and colours must tell.
+    is_unseen = not chosen
+    view = _around(wanted, (width, height)).grown(_AROUND_STROKES if is_unseen else _MARGIN, (width, height))
     confidence = _seen_in(first, view, (width, height))
     if view.area < _WHOLE * width * height:
         second = _resized(network.confidence(photo.crop(view)), (_GRID, _GRID))
         has_lost = np.count_nonzero(second > 0.5) < _LOST * np.count_nonzero(confidence > 0.5)
         confidence = np.maximum(confidence, second) if has_lost else second
+    if is_unseen:
+        confidence = np.maximum(confidence, np.float32(_OPEN))
     size = (view.right - view.left, view.bottom - view.top)
     dropped = _seen_in(unwanted.astype(np.float32), view, (width, height)) > 0.5
     return view, confidence, np.asarray(Image.fromarray(dropped).resize(size, Image.Resampling.NEAREST))
