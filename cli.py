@@ -291,6 +291,7 @@ def mask(
     import numpy as np
     from PIL import Image
 
+    from engine.edges import foreground_colours
     from engine.errors import InvalidOptions
     from engine.photo import check_output, load_photo, save_image
     from engine.subject import Hints, subject_alpha
@@ -308,7 +309,8 @@ def mask(
     loaded = load_photo(photo)
     alpha = subject_alpha(loaded, mask_model=mask_model, hints=Hints.read(loaded.size, box, keep, drop))
     if cutout:
-        save_image(Image.fromarray(np.dstack([loaded.rgb, alpha])), output, icc_profile=loaded.icc_profile)
+        rgba = np.dstack([foreground_colours(loaded.rgb, alpha), alpha])
+        save_image(Image.fromarray(rgba), output, icc_profile=loaded.icc_profile)
     else:
         save_image(Image.fromarray(alpha), output)
     click.echo(output)
@@ -389,16 +391,28 @@ def models() -> None:
 @_clear_errors
 def list_models(as_json: bool) -> None:
     """List the models that have a name."""
-    from models.catalogue import CATALOGUE
+    from dataclasses import asdict
+
+    from models.catalogue import CATALOGUE, MASK_MODELS
     from models.store import format_size
 
     if as_json:
-        _print_json({"models": [_facts(entry) for entry in CATALOGUE.values()]})
+        _print_json(
+            {
+                "models": [_facts(entry) for entry in CATALOGUE.values()],
+                "mask_models": [asdict(mask) for mask in MASK_MODELS.values()],
+            }
+        )
         return
     for entry in CATALOGUE.values():
         click.echo(f"{entry.name:<22} {_state(entry):<12} {entry.what}")
         size = "" if entry.embedded else f"{format_size(entry.download)}; "
         click.echo(f"{'':<35} {size}{entry.licence}")
+    click.echo("\nmask models (--mask-model), of rembg but for the first:")
+    for mask in MASK_MODELS.values():
+        click.echo(f"{mask.name:<22} {'embedded' if mask.download is None else '':<12} {mask.what}; {mask.side} px")
+        size = "" if mask.download is None else f"{format_size(mask.download)}; "
+        click.echo(f"{'':<35} {size}{mask.licence}")
 
 
 @models.command()

@@ -9,7 +9,7 @@ catch the eye beside the subject. None are shipped.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -77,15 +77,14 @@ class Cutout:
         rows, columns = (np.flatnonzero((self.alpha > 127).any(axis)) for axis in (1, 0))
         return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
 
-    @property
+    @cached_property
     def band(self) -> npt.NDArray[np.bool_]:
         """Where it is hard to tell: the soft pixels, and a hundredth of the diagonal to both sides of the edge."""
-        reach = 2 * max(1, round(0.01 * float(np.hypot(*self.alpha.shape)))) + 1
         solid = Image.fromarray(self.alpha > 127).convert("L")
-        near = np.asarray(solid.filter(ImageFilter.MaxFilter(reach))) > np.asarray(
-            solid.filter(ImageFilter.MinFilter(reach))
-        )
-        return near | ((self.alpha > 12) & (self.alpha < 243))
+        larger = smaller = solid
+        for _ in range(max(1, round(0.01 * float(np.hypot(*self.alpha.shape))))):
+            larger, smaller = larger.filter(ImageFilter.MaxFilter(3)), smaller.filter(ImageFilter.MinFilter(3))
+        return (np.asarray(larger) > np.asarray(smaller)) | ((self.alpha > 12) & (self.alpha < 243))
 
 
 def names() -> list[str]:

@@ -8,15 +8,23 @@ from pathlib import Path
 from benchmarks.report import plot, tables
 
 _ROOT = Path(__file__).parent.parent
-_BEGIN, _END = "<!-- benchmark: begin -->\n", "<!-- benchmark: end -->"
+BLOCKS = {"benchmark": "results.json", "masks": "masks.json"}
+"""Of the README, and the figures that each is made from."""
+
+
+def block(name: str) -> tuple[str, str]:
+    """The comments before and after a block of that name."""
+    return f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
 
 
 def _main() -> None:
-    report = json.loads((_ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
     readme = _ROOT / "README.md"
-    before, rest = readme.read_text(encoding="utf-8").split(_BEGIN)
-    readme.write_text(f"{before}{_BEGIN}{tables(report)}{_END}{rest.split(_END)[1]}", encoding="utf-8")
-    plot(report, _ROOT / "docs" / "benchmark")
+    for name, file in BLOCKS.items():
+        report = json.loads((_ROOT / "benchmarks" / file).read_text(encoding="utf-8"))
+        begin, end = block(name)
+        before, rest = readme.read_text(encoding="utf-8").split(begin)
+        readme.write_text(f"{before}{begin}{tables(report)}{end}{rest.split(end)[1]}", encoding="utf-8")
+        plot(report, _ROOT / "docs" / "benchmark")
 
 
 if __name__ == "__main__":

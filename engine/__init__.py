@@ -26,7 +26,7 @@ from engine.options import PRESETS, GenerationOptions
 from engine.photo import Photo, load_photo
 from engine.result import Result
 from engine.scene import Scene
-from engine.subject import find_subject
+from engine.subject import Hints, find_subject
 
 __all__ = [
     "PRESETS",
@@ -38,6 +38,7 @@ __all__ = [
     "CycloramaError",
     "DownloadFailed",
     "GenerationOptions",
+    "Hints",
     "InvalidOptions",
     "ModelNotFound",
     "NoSubject",

@@ -146,12 +146,18 @@ class BackgroundGenerator:
         """
         if best_of < 1:
             raise InvalidOptions(f"best_of must be at least 1, got {best_of}")
+        if best_of == 1:
+            return self._last_of(self.steps(scene, prompt, preset, **options))
+        if options.get("latents") is not None:
+            raise InvalidOptions("latents make the same picture whatever the seed; leave out either them or best_of")
         seed = resolve_options(self.folder, prompt, preset, **options).seed
-        results = (
-            self._last_of(self.steps(scene, prompt, preset, **{**options, "seed": seed + number}))
-            for number in range(best_of)
+        return best(
+            (
+                self._last_of(self.steps(scene, prompt, preset, **{**options, "seed": seed + number}))
+                for number in range(best_of)
+            ),
+            good_enough,
         )
-        return next(results) if best_of == 1 else best(results, good_enough)
 
     @staticmethod
     def _last_of(steps: Iterator[Step]) -> Result:

@@ -15,7 +15,7 @@ from engine.photo import Pixels
 
 Array = npt.NDArray[np.float32]
 
-_SIDE = 512  # the most that coefficients are computed at: what bounds time and memory for any photo
+_SIDE = 384  # the most that coefficients are computed at: what bounds time and memory for any photo
 _RADIUS = 2  # in pixels of the alpha that comes in
 _EPSILON = 5e-4  # of colours in 0..1: fainter edges are no edges
 _UNSURE = 0.48  # so far from a half an alpha still lies in the unknown band

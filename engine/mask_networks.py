@@ -19,7 +19,7 @@ from engine.backends import open_session
 from engine.errors import BackendUnavailable, InvalidOptions
 from engine.machine import available_cores
 from engine.notes import note
-from models.catalogue import U2NETP_FILE
+from models.catalogue import MASK_MODELS, U2NETP_FILE
 
 Array = npt.NDArray[np.float32]
 
@@ -64,7 +64,9 @@ class RembgNetwork:
     """A model of rembg's, by rembg's name."""
 
     def __init__(self, name: str) -> None:
-        note(f"loading rembg for the mask model {name}")
+        entry = MASK_MODELS.get(name)
+        terms = "" if entry is None or entry.is_commercial else f" ({entry.licence})"
+        note(f"loading rembg for the mask model {name}{terms}")
         try:
             new_session, names = _import_rembg()
         except ImportError as error:

@@ -18,23 +18,32 @@ Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 SIDE = 320  # of the copy that is worked on: what u2netp sees
-_SURE = (0.02, 0.95)  # of a network's confidence: taken as it is
-_ROUNDS = 2  # of fitting and walking
+_SURE = (0.02, 0.99)  # of a network's confidence: taken as it is
+# Rounds of fitting and walking, and the weight of the network's log odds in the prior beside those of colour: by
+# itself, and where all around is known to be background, so that colours tell more.
+_ROUNDS, _ROUNDS_BOXED = 1, 2
+_OF_NETWORK, _OF_NETWORK_BOXED = 1.0, 0.2
 _ITERATIONS = 30  # of Jacobi's method, from what the colours say
 _COMPONENTS = 5
 _SAMPLES = 3000  # pixels that a mixture is fitted to
 _GAMMA = 2.0  # neighbours' weight against the priors'
-_OF_NETWORK = 1.0  # the network's log odds in the prior, beside those of colour
 _SHARPNESS = 2.0  # of the result's log odds
 _CERTAIN = 1e3  # a prior that nothing outweighs
 _STEPS = ((0, 1, 1.0), (1, 0, 1.0), (1, 1, 0.5**0.5), (1, -1, 0.5**0.5))  # down, right, and 1 / distance
 
 
-def settle(rgb: Pixels, confidence: Array, keep: Mask | None = None, drop: Mask | None = None) -> Array:
+def settle(
+    rgb: Pixels,
+    confidence: Array,
+    keep: Mask | None = None,
+    drop: Mask | None = None,
+    is_boxed: bool = False,
+) -> Array:
     """The subject's alpha by a network's confidence and the image itself.
 
     rgb: (H, W, 3) uint8.  confidence: (h, w) of any size over the same view, 0..1.  keep, drop: (H, W), what is
-    subject and what is background for certain.  Returns (h', w') float32 in 0..1, the longer side `SIDE` at most.
+    subject and what is background for certain.  is_boxed: `drop` is all there is around the subject.
+    Returns (h', w') float32 in 0..1, the longer side `SIDE` at most.
     """
     height, width = rgb.shape[:2]
     scale = min(1.0, SIDE / max(height, width))
@@ -48,14 +57,14 @@ def settle(rgb: Pixels, confidence: Array, keep: Mask | None = None, drop: Mask 
     if drop is not None:
         dropped = _shrunk(drop, size)
         inside, outside = inside & ~dropped, outside | dropped
-    return _walk(image, prior, inside, outside)
+    return _walk(image, prior, inside, outside, is_boxed)
 
 
 def _shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
     return np.asarray(Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BOX)) > 127
 
 
-def _walk(image: Array, prior: Array, inside: Mask, outside: Mask) -> Array:
+def _walk(image: Array, prior: Array, inside: Mask, outside: Mask, is_boxed: bool) -> Array:
     rng = np.random.default_rng(0)
     colours = image.reshape(-1, 3)
     edges = _edges(image)
@@ -65,7 +74,8 @@ def _walk(image: Array, prior: Array, inside: Mask, outside: Mask) -> Array:
         degree[there] += weight
     unsure = ~(inside | outside)
     alpha = np.where(inside, np.float32(1), np.where(outside, np.float32(0), prior))
-    for _ in range(_ROUNDS):
+    trust = np.float32(_OF_NETWORK_BOXED if is_boxed else _OF_NETWORK)
+    for _ in range(_ROUNDS_BOXED if is_boxed else _ROUNDS):
         is_subject = alpha.ravel() > 0.5
         if min(np.count_nonzero(is_subject), np.count_nonzero(~is_subject)) < 4 * _COMPONENTS or not unsure.any():
             break
@@ -73,7 +83,7 @@ def _walk(image: Array, prior: Array, inside: Mask, outside: Mask) -> Array:
         unknown = colours[unsure.ravel()]
         odds = np.clip(subject.log_density(unknown) - background.log_density(unknown), -6, 6)
         likely = np.where(inside, np.float32(1), np.float32(0))
-        likely[unsure] = _probability(odds + np.float32(_OF_NETWORK) * _log_odds(prior[unsure], 0.01))
+        likely[unsure] = _probability(odds + trust * _log_odds(prior[unsure], 0.01))
         strength = np.where(unsure, np.float32(1), np.float32(_CERTAIN))
         pull, total = strength * likely, strength + degree
         alpha = likely

@@ -212,6 +212,43 @@ CATALOGUE: dict[str, ModelEntry] = {
 }
 
 
+@dataclass(frozen=True)
+class MaskEntry:
+    """A network that finds the subject: one of rembg's, and named as rembg names it.
+
+    download: bytes, about; None: embedded.  side: of the square it looks at, in pixels: what its time goes by.
+    is_commercial: whether its weights may be used commercially.
+    """
+
+    name: str
+    what: str
+    licence: str
+    side: int
+    download: int | None = None
+    is_commercial: bool = True
+
+
+MASK_MODELS: dict[str, MaskEntry] = {
+    entry.name: entry
+    for entry in (
+        MaskEntry("u2netp", "the default: 1.1 M parameters, half a second a photo on two cores", "Apache-2.0", 320),
+        MaskEntry("u2net", "its large sister", "Apache-2.0", 320, 176_000_000),
+        MaskEntry("isnet-general-use", "finer edges", "Apache-2.0", 1024, 179_000_000),
+        MaskEntry("birefnet-general-lite", "much finer edges and thin parts; slow", "MIT", 1024, 224_000_000),
+        MaskEntry("birefnet-general", "the best; slowest", "MIT", 1024, 973_000_000),
+        MaskEntry("birefnet-portrait", "people and their hair; as slow", "MIT", 1024, 973_000_000),
+        MaskEntry(
+            "bria-rmbg",
+            "products and people",
+            "CC BY-NC 4.0: not for commercial use; BRIA sells a licence",
+            1024,
+            176_000_000,
+            is_commercial=False,
+        ),
+    )
+}
+
+
 def find_entry(name: str) -> ModelEntry:
     """The entry of that name, or ModelNotFound with the names there are."""
     try:

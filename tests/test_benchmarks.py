@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from benchmarks import ceiling, fidelity, run, shapes
+from benchmarks import ceiling, fidelity, readme, run, shapes
 from benchmarks.contender import Contender
 from benchmarks.report import plot, ratios, tables
 from cli import main
@@ -162,11 +162,12 @@ def test_a_section_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch, ca
     assert "1.5" in tables({key: value for key, value in report.items() if key != "ceiling"})
 
 
-def test_the_readme_tells_the_committed_figures() -> None:
-    report = json.loads(RESULTS.read_text())
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = readme.split("<!-- benchmark: begin -->\n")[1].split("<!-- benchmark: end -->")[0]
-    assert block == tables(report), "run: python -m benchmarks.readme"
+@pytest.mark.parametrize("name", readme.BLOCKS)
+def test_the_readme_tells_the_committed_figures(name: str) -> None:
+    report = json.loads((ROOT / "benchmarks" / readme.BLOCKS[name]).read_text())
+    begin, end = readme.block(name)
+    told = (ROOT / "README.md").read_text(encoding="utf-8").split(begin)[1].split(end)[0]
+    assert told == tables(report), "run: python -m benchmarks.readme"
 
 
 def test_plots_are_drawn_from_the_committed_figures(tmp_path: Path) -> None:

@@ -81,8 +81,22 @@ def test_mask_and_cutout() -> None:
     with Image.open("cup.png") as cutout, Image.open(CUP) as photo:
         assert cutout.mode == "RGBA"
         np.testing.assert_array_equal(np.asarray(cutout)[..., 3], alpha)
-        np.testing.assert_array_equal(np.asarray(cutout)[..., :3], np.asarray(photo))
+        certain = alpha == 255
+        np.testing.assert_array_equal(np.asarray(cutout)[certain, :3], np.asarray(photo)[certain])
     run("generate", CUP, "-p", "a garden", *QUICK, "--mask", "coffee-mask.png", "-o", "out.png")
+
+
+def test_hints_by_the_command() -> None:
+    brush = Image.new("L", (600, 400))
+    brush.paste(255, (0, 0, 600, 120))
+    brush.save("brush.png")
+    run("mask", CUP, "--drop", "brush.png", "--box", "150,0,350,400", "-o", "cup.png")
+    with Image.open("cup.png") as mask:
+        alpha = np.asarray(mask)
+    assert not alpha[:120].any()
+    assert not alpha[:, :150].any()
+    assert (alpha[150:350, 200:450] > 127).mean() > 0.5
+    run("generate", CUP, "-p", "a garden", *QUICK, "--box", "150,0,350,400", "-o", "out.png")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +115,9 @@ def test_mask_and_cutout() -> None:
         (["generate", CUP, "-p", "a", "--mask", str(DATA / "cat-mask.png")], 1, "the mask is 451x300"),
         (["generate", CUP, "-p", "a", "--mask-model", "nope"], 2, "unknown mask model 'nope'"),
         (["mask", "grey.png"], 1, "no subject found"),
+        (["mask", CUP, "--box", "1,2,3"], 2, "wanted x,y,width,height"),
+        (["mask", CUP, "--box", "900,0,10,10"], 2, "within the photo's 600x400"),
+        (["mask", CUP, "--keep", "grey.png"], 1, "the mask is 300x200"),
         (["mask", CUP, "-o", "mask.jpg"], 2, "loses nothing"),
         (["export", "nowhere", "out"], 1, "there is no checkpoint nowhere"),
         (["models", "show", "nope"], 1, "there is no model 'nope'"),
@@ -121,6 +138,8 @@ def test_models_list_show_verify() -> None:
     listed = run("models", "list").stdout
     assert "nano                   embedded" in listed
     assert "sd15-inpaint           to pull" in listed
+    assert "bria-rmbg" in listed
+    assert "not for commercial use" in listed
     names = [entry["name"] for entry in json.loads(run("models", "list", "--json").stdout)["models"]]
     assert "lcm-lora-sd15" in names
     shown = run("models", "show", "sd15-inpaint").stdout

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from engine import BackendUnavailable, InvalidOptions, NoSubject, find_subject, load_photo
+from engine import (
+    BackendUnavailable,
+    BackgroundGenerator,
+    BadImage,
+    InvalidOptions,
+    NoSubject,
+    find_subject,
+    load_photo,
+)
 from engine.mask_networks import U2NetP, mask_network
 from engine.regions import clean, label
-from engine.subject import subject_alpha
+from engine.subject import Hints, subject_alpha
 from models.catalogue import U2NETP_FILE
 from tests.conftest import DATA, PHOTOS
 
@@ -118,11 +128,102 @@ def test_unknown_and_unreachable_models(rembg_home: Path, monkeypatch: pytest.Mo
 
 
 def test_without_rembg_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "rembg", None)
     with pytest.raises(BackendUnavailable, match=r"pip install 'cyclorama\[masks\]'"):
         find_subject(np.zeros((8, 8, 3), np.uint8), "isnet-general-use")
+
+
+def boxed(rgb: np.ndarray[Any, Any], *edges: float) -> tuple[int, int, int, int]:
+    left, top, right, bottom = (round(edge * rgb.shape[1 - i % 2]) for i, edge in enumerate(edges))
+    return left, top, right - left, bottom - top
+
+
+def painted(rgb: np.ndarray[Any, Any], *edges: float) -> np.ndarray[Any, Any]:
+    left, top, width, height = boxed(rgb, *edges)
+    stroke = np.zeros(rgb.shape[:2], np.uint8)
+    stroke[top : top + height, left : left + width] = 255
+    return stroke
+
+
+FLOWER = load_photo(PHOTOS / "flower.jpg")  # a large one in the middle, and the top of another at the lower border
+
+
+def test_a_box_and_a_stroke_say_which_subject_is_meant() -> None:
+    middle = find_subject(FLOWER.rgb) > 127
+    assert middle[213, 300]
+    assert not middle[400:].any()
+    lower = Hints.read(FLOWER.size, box=boxed(FLOWER.rgb, 0.43, 0.86, 0.75, 1))
+    keep = Hints.read(FLOWER.size, keep=painted(FLOWER.rgb, 0.55, 0.93, 0.65, 0.96))
+    found = [find_subject(FLOWER.rgb, hints=hints) > 127 for hints in (lower, keep)]
+    for mask in found:
+        assert 0.02 < mask.mean() < 0.035
+        assert not (mask & middle).any()
+    assert (found[0] & found[1]).sum() / (found[0] | found[1]).sum() > 0.7
+
+
+def test_what_is_dropped_is_gone_and_what_is_kept_stays() -> None:
+    stroke = painted(FLOWER.rgb, 0.4, 0.4, 0.5, 0.6) > 0
+    dropped = find_subject(FLOWER.rgb, hints=Hints(drop=stroke))
+    assert (dropped[stroke] == 0).all()
+    assert (dropped > 127).mean() > 0.15
+    corner = painted(FLOWER.rgb, 0.3, 0.3, 0.5, 0.5) > 0
+    kept = find_subject(FLOWER.rgb, hints=Hints(keep=corner))
+    assert (kept[corner] == 255).all()
+
+
+def test_outside_a_box_there_is_nothing() -> None:
+    hints = Hints.read(FLOWER.size, box=(250, 100, 120, 150))
+    alpha = find_subject(FLOWER.rgb, hints=hints)
+    inside = np.zeros(alpha.shape, bool)
+    inside[100:250, 250:370] = True
+    assert (alpha[~inside] == 0).all()
+    assert (alpha[inside] > 127).mean() > 0.5
+
+
+def test_hints_that_cannot_be_are_refused() -> None:
+    for box in ((700, 0, 10, 10), (0, 0, 1, 50), (-30, 5, 20, 20), (0, 430, 10, 10)):
+        with pytest.raises(InvalidOptions, match="within the photo's 640x427, got"):
+            Hints.read(FLOWER.size, box=box)
+    assert Hints.read(FLOWER.size, box=(-10, -10, 100, 1000)).box == (0, 0, 90, 427)
+    stroke = painted(FLOWER.rgb, 0.1, 0.1, 0.2, 0.2)
+    with pytest.raises(InvalidOptions, match="overlap"):
+        Hints.read(FLOWER.size, keep=stroke, drop=stroke)
+    with pytest.raises(BadImage, match="10x10"):
+        Hints.read(FLOWER.size, keep=np.zeros((10, 10), np.uint8))
+    with pytest.raises(InvalidOptions, match="leave out either"):
+        BackgroundGenerator.load("nano").prepare(PHOTOS / "flower.jpg", mask=stroke, box=(0, 0, 50, 50))
+
+
+def test_the_sharp_one_in_the_middle_is_meant(caplog: pytest.LogCaptureFixture) -> None:
+    """Two flowers: one out of focus at the border, one sharp; and two sharp ones side by side, which both are."""
+    flower = FLOWER.rgb[80:350, 160:460]
+    canvas = np.empty((500, 800, 3), np.uint8)
+    canvas[:] = FLOWER.rgb[20, 40]
+    soft = np.asarray(Image.fromarray(flower).filter(ImageFilter.GaussianBlur(8)))
+    canvas[200:470, 0:300] = soft
+    canvas[100:370, 400:700] = flower
+    alpha = find_subject(canvas) > 127
+    assert alpha[235, 550]
+    assert not alpha[335, 150]
+    canvas[200:470, 0:300] = FLOWER.rgb[20, 40]
+    canvas[100:370, 60:360] = flower[:, ::-1]
+    mask_network.cache_clear()
+    with caplog.at_level(logging.WARNING, "cyclorama"):
+        alpha = find_subject(canvas) > 127
+    assert alpha[235, 550]
+    assert alpha[235, 210]
+    assert "2 subjects were found and all are kept" in caplog.text
+
+
+def test_rembg_comes_without_compiling(rembg_home: Path) -> None:
+    """pymatting compiles for over a minute when it is imported, where Numba lets it."""
+    code = (
+        "import os; from engine.mask_networks import _import_rembg; _import_rembg(); import numba, pymatting;"
+        "assert not numba.config.DISABLE_JIT and 'NUMBA_DISABLE_JIT' not in os.environ;"
+        "from pymatting.util.kdtree import _make_tree as compiled; assert not hasattr(compiled, 'signatures'), compiled"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert child.returncode == 0, child.stderr
 
 
 def test_clean_drops_specks_and_fills_small_holes_only() -> None:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import ndimage
 
+from models.debian import fetch_package
 from models.errors import DownloadFailed
 
 PANORAMA_SHAPE = (512, 1024, 3)
@@ -360,15 +361,10 @@ def _npm_pictures(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _lomiri_pictures(folder: Path) -> Iterator[tuple[str, bytes]]:
-    return _deb_pictures(_LOMIRI, folder)
-
-
-def _deb_pictures(package: str, folder: Path) -> Iterator[tuple[str, bytes]]:
-    """The files of a Debian package: name without folder, and content. Nothing is installed."""
-    _command("apt-get", "download", package, folder=folder)
-    archive = _command("dpkg-deb", "--fsys-tarfile", str(next(folder.glob("*.deb"))), folder=folder)
-    for path, data in _members(archive):
-        yield Path(path).name, data
+    """The files of the Debian package: name without folder, and content. Nothing is installed."""
+    for path in sorted(fetch_package(_LOMIRI, folder).rglob("*")):
+        if path.is_file():
+            yield path.name, path.read_bytes()
 
 
 def _decode_wallpaper(data: bytes) -> NDArray[np.uint8]:

@@ -10,7 +10,6 @@ other words begin at zero.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections import Counter
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +19,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
+
+from models.debian import fetch_package
 
 WIDTH = 128
 LENGTH = 32
@@ -37,12 +38,7 @@ def words_of(texts: list[str]) -> Counter[str]:
 
 def fetch_dictionary(cache: Path) -> list[str]:
     """The dictionary's lower-case words of 3 to 14 letters, fetched from Debian's archive once."""
-    listing = cache / "usr/share/dict/american-english-small"
-    if not listing.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["apt-get", "download", _DICTIONARY], cwd=cache, check=True, capture_output=True)
-        package = next(cache.glob(f"{_DICTIONARY}_*.deb"))
-        subprocess.run(["dpkg-deb", "-x", package, cache], check=True)
+    listing = fetch_package(_DICTIONARY, cache) / "usr/share/dict/american-english-small"
     lines = listing.read_text(encoding="utf-8").split()
     return sorted(
         {word for word in lines if word.isascii() and word.isalpha() and word.islower() and 3 <= len(word) <= 14}
