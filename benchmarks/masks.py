@@ -139,7 +139,7 @@ def edge_errors(cutout: Cutout, background: Pixels) -> dict[str, float]:
     except NoSubject:
         found = np.zeros(cutout.alpha.shape, np.uint8)
     result = {}
-    for name, alpha in (("true", cutout.alpha), ("ours", found)):
+    for name, alpha in (("true", cutout.alpha), ("our", found)):
         for kind, colours in (("pasted", cutout.photo), ("estimated", foreground_colours(cutout.photo, alpha))):
             off = np.abs(composite(colours, alpha, other) - truth)[cutout.band]
             result[f"{name} alpha, {kind} colours"] = float(off.mean())

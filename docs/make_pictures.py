@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
 
 from engine import BackgroundGenerator
 
@@ -26,13 +28,18 @@ PROMPTS = (
     "cozy living room",
 )
 GAP = 6
+# By what there is to see: hair and fur, hard edges and a cast shadow, what is left wrong.
+MASKS = {"hair": ("astronaut", "cat"), "things": ("coffee", "bowl"), "more": ("flower", "drum")}
+EDGE = (75, 50)  # pixels of the photo, shown at 400 %
 
 
 def main() -> None:
-    """Both sheets."""
+    """All sheets."""
     generator = BackgroundGenerator.load("nano")
     before_after(generator).save(DOCS / "before-after.jpg", quality=90)
     every_photo_by_every_prompt(generator).save(DOCS / "sheet.jpg", quality=85)
+    for name, photos in MASKS.items():
+        masks_and_edges(generator, photos).save(DOCS / f"masks-{name}.jpg", quality=90)
 
 
 def before_after(generator: BackgroundGenerator) -> Image.Image:
@@ -53,6 +60,31 @@ def every_photo_by_every_prompt(generator: BackgroundGenerator) -> Image.Image:
         pictures = [generator.generate(scene, prompt, seed=seed).image for seed, prompt in enumerate(PROMPTS)]
         rows.append([_fit(picture, 160) for picture in pictures])
     return _sheet(rows)
+
+
+def masks_and_edges(generator: BackgroundGenerator, photos: tuple[str, ...]) -> Image.Image:
+    """Each row: a photo, its mask, the edge where it is softest at 400 %, before and after, and the picture."""
+    rows = []
+    for name in photos:
+        scene = generator.prepare(DOCS / "photos" / f"{name}.jpg")
+        result = generator.generate(scene, "plain blue studio backdrop", seed=0)
+        photo = Image.fromarray(scene.photo.rgb)
+        left, top = _softest(np.asarray(result.alpha))
+        box = (left, top, left + EDGE[0], top + EDGE[1])
+        large = (4 * EDGE[0], 4 * EDGE[1])
+        edges = [picture.crop(box).resize(large, Image.Resampling.NEAREST) for picture in (photo, result.image)]
+        pictures = (photo, result.alpha.convert("RGB"), *edges, result.image)
+        rows.append([ImageOps.fit(picture, large, Image.Resampling.LANCZOS) for picture in pictures])
+    return _sheet(rows)
+
+
+def _softest(alpha: npt.NDArray[np.uint8]) -> tuple[int, int]:
+    """Left and top of the window in which most pixels are neither subject nor background."""
+    soft = np.pad(((alpha > 25) & (alpha < 230)).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    width, height = EDGE
+    counts = soft[height:, width:] - soft[:-height, width:] - soft[height:, :-width] + soft[:-height, :-width]
+    top, left = np.unravel_index(counts.argmax(), counts.shape)
+    return int(left), int(top)
 
 
 def _fit(picture: Image.Image, width: int) -> Image.Image:

@@ -38,7 +38,7 @@ def clean(alpha: Pixels) -> Pixels:
         if specks.any():
             result = np.where(enlarged(specks, alpha.shape), np.uint8(0), result)
 
-    gaps = label(small < 230)
+    gaps = label(small < 252)
     areas = np.bincount(gaps.ravel())
     touching = np.unique(np.concatenate([gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]]))
     fillable = areas < _HOLE_SHARE * np.count_nonzero(small > 127)

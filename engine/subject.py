@@ -130,7 +130,7 @@ def find_subject(rgb: Pixels, mask_model: str = DEFAULT_MASK_MODEL, hints: Hints
     if hints.drop is not None:
         dropped = dropped | np.asarray(view.of(hints.drop), np.bool_)
     alpha = np.zeros(rgb.shape[:2], np.uint8)
-    settled = enlarge_along_edges(walker.settle(crop, confidence, keep, dropped, hints.box is not None), crop)
+    settled = enlarge_along_edges(walker.settle(crop, confidence, keep, dropped, bool(hints)), crop)
     settled[dropped] = 0
     alpha[view.top : view.bottom, view.left : view.right] = settled
     alpha = clean(alpha)

@@ -20,9 +20,9 @@ Mask = npt.NDArray[np.bool_]
 SIDE = 320  # of the copy that is worked on: what u2netp sees
 _SURE = (0.02, 0.99)  # of a network's confidence: taken as it is
 # Rounds of fitting and walking, and the weight of the network's log odds in the prior beside those of colour: by
-# itself, and where all around is known to be background, so that colours tell more.
-_ROUNDS, _ROUNDS_BOXED = 1, 2
-_OF_NETWORK, _OF_NETWORK_BOXED = 1.0, 0.2
+# itself, and with a person's hints, so that colours tell more.
+_ROUNDS, _ROUNDS_HINTED = 1, 2
+_OF_NETWORK, _OF_NETWORK_HINTED = 1.0, 0.2
 _ITERATIONS = 30  # of Jacobi's method, from what the colours say
 _COMPONENTS = 5
 _SAMPLES = 3000  # pixels that a mixture is fitted to
@@ -37,12 +37,12 @@ def settle(
     confidence: Array,
     keep: Mask | None = None,
     drop: Mask | None = None,
-    is_boxed: bool = False,
+    has_hints: bool = False,
 ) -> Array:
     """The subject's alpha by a network's confidence and the image itself.
 
     rgb: (H, W, 3) uint8.  confidence: (h, w) of any size over the same view, 0..1.  keep, drop: (H, W), what is
-    subject and what is background for certain.  is_boxed: `drop` is all there is around the subject.
+    subject and what is background for certain.  has_hints: a person said what is subject or not.
     Returns (h', w') float32 in 0..1, the longer side `SIDE` at most.
     """
     height, width = rgb.shape[:2]
@@ -57,14 +57,14 @@ def settle(
     if drop is not None:
         dropped = _shrunk(drop, size)
         inside, outside = inside & ~dropped, outside | dropped
-    return _walk(image, prior, inside, outside, is_boxed)
+    return _walk(image, prior, inside, outside, has_hints)
 
 
 def _shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
     return np.asarray(Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BOX)) > 127
 
 
-def _walk(image: Array, prior: Array, inside: Mask, outside: Mask, is_boxed: bool) -> Array:
+def _walk(image: Array, prior: Array, inside: Mask, outside: Mask, has_hints: bool) -> Array:
     rng = np.random.default_rng(0)
     colours = image.reshape(-1, 3)
     edges = _edges(image)
@@ -74,8 +74,8 @@ def _walk(image: Array, prior: Array, inside: Mask, outside: Mask, is_boxed: boo
         degree[there] += weight
     unsure = ~(inside | outside)
     alpha = np.where(inside, np.float32(1), np.where(outside, np.float32(0), prior))
-    trust = np.float32(_OF_NETWORK_BOXED if is_boxed else _OF_NETWORK)
-    for _ in range(_ROUNDS_BOXED if is_boxed else _ROUNDS):
+    trust = np.float32(_OF_NETWORK_HINTED if has_hints else _OF_NETWORK)
+    for _ in range(_ROUNDS_HINTED if has_hints else _ROUNDS):
         is_subject = alpha.ravel() > 0.5
         if min(np.count_nonzero(is_subject), np.count_nonzero(~is_subject)) < 4 * _COMPONENTS or not unsure.any():
             break
