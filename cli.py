@@ -309,7 +309,8 @@ def mask(
     loaded = load_photo(photo)
     alpha = subject_alpha(loaded, mask_model=mask_model, hints=Hints.read(loaded.size, box, keep, drop))
     if cutout:
-        rgba = np.dstack([foreground_colours(loaded.rgb, alpha), alpha])
+        is_cut_out = alpha is loaded.alpha  # and holds its own colours already
+        rgba = np.dstack([loaded.rgb if is_cut_out else foreground_colours(loaded.rgb, alpha), alpha])
         save_image(Image.fromarray(rgba), output, icc_profile=loaded.icc_profile)
     else:
         save_image(Image.fromarray(alpha), output)

@@ -51,15 +51,16 @@ def seam(result: Result) -> float:
 def best(results: Iterable[Result], good_enough: float | None = None) -> Result:
     """The picture whose subject grew least, to a hundredth, and of equals the one with the best seam.
 
-    results: at least one; painted as they are asked for. good_enough: no more are, once one grew no more than this.
+    results: at least one; painted as they are asked for. good_enough: the first that grew no more than this is
+    taken, and no more are painted.
     """
     chosen: tuple[tuple[float, float], Result] | None = None
     for result in results:
         growth = object_extension(result)
+        if good_enough is not None and growth <= good_enough:
+            return result
         worth = (round(growth, 2), seam(result))
         if chosen is None or worth < chosen[0]:
             chosen = (worth, result)
-        if good_enough is not None and growth <= good_enough:
-            break
     assert chosen is not None
     return chosen[1]

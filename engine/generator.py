@@ -108,7 +108,7 @@ class BackgroundGenerator:
         """Everything about a photo that does not depend on the prompt.
 
         mask: 255 subject, 0 background, the photo's size; given, no network looks for the subject.
-        Left open, a photo's own transparency is its mask, unless `mask_model` is named.
+        Left open, a photo's own transparency is its mask, unless `mask_model` is named or a hint given.
         mask_model: `u2netp` or a model of rembg's.  box: x, y, width, height around the subject, in pixels of the
         upright photo.  keep, drop: brush masks of the photo's size, white over what is and what is not the subject;
         the three help a mask model and do not go with `mask`.  size: side of the square whose area the working
@@ -146,6 +146,8 @@ class BackgroundGenerator:
         """
         if best_of < 1:
             raise InvalidOptions(f"best_of must be at least 1, got {best_of}")
+        if good_enough is not None and best_of == 1:
+            raise InvalidOptions("good_enough goes with best_of; say how many to paint at most")
         if best_of == 1:
             return self._last_of(self.steps(scene, prompt, preset, **options))
         if options.get("latents") is not None:

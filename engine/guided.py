@@ -15,7 +15,7 @@ from engine.photo import Pixels
 
 Array = npt.NDArray[np.float32]
 
-_SIDE = 384  # the most that coefficients are computed at: what bounds time and memory for any photo
+_SIDE = 384  # that coefficients are computed at, or the alpha's own: what bounds time and memory for any photo
 _RADIUS = 2  # in pixels of the alpha that comes in
 _EPSILON = 5e-4  # of colours in 0..1: fainter edges are no edges
 _UNSURE = 0.48  # so far from a half an alpha still lies in the unknown band
@@ -26,7 +26,7 @@ _MIDDLE = np.float32(0.5)  # colours are counted from here, so that float32 hold
 def enlarge_along_edges(alpha: Array, rgb: Pixels) -> Pixels:
     """alpha (h, w) in 0..1 over the whole of a photo (H, W, 3) uint8 -> (H, W) uint8, 255 for the subject."""
     height, width = rgb.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
+    scale = min(1.0, max(_SIDE, *alpha.shape) / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     guide = (
         np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX), np.float32) * np.float32(1 / 255) - _MIDDLE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import lru_cache
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,26 +25,40 @@ from models.catalogue import MASK_MODELS, U2NETP_FILE
 Array = npt.NDArray[np.float32]
 
 DEFAULT_MASK_MODEL = "u2netp"
+# Of rembg's: what wants clicks for its input, and what sends the photo to a service.
+_UNFIT = ("sam", "withoutbg", "atlascloud")
 
 
 class MaskNetwork(Protocol):
     """Tells the subject of an image from its background."""
+
+    side: int
+    """Of the square that it looks at, in pixels."""
 
     def confidence(self, image: Image.Image) -> Array:
         """RGB image -> 0..1 for being the subject, (h, w) at the network's own size, as it comes from the network."""
         ...
 
 
-@lru_cache(maxsize=1)  # mask networks take up to a gigabyte: one is held
 def mask_network(name: str) -> MaskNetwork:
     """The network of that name. Raises InvalidOptions and BackendUnavailable."""
-    return U2NetP() if name == DEFAULT_MASK_MODEL else RembgNetwork(name)
+    return _embedded() if name == DEFAULT_MASK_MODEL else _of_rembg(name)
+
+
+@lru_cache(maxsize=1)
+def _embedded() -> U2NetP:
+    return U2NetP()
+
+
+@lru_cache(maxsize=1)  # these take up to a gigabyte: one is held
+def _of_rembg(name: str) -> RembgNetwork:
+    return RembgNetwork(name)
 
 
 class U2NetP:
     """The embedded network; what goes in is made as rembg makes it."""
 
-    _SIZE = (320, 320)
+    side = MASK_MODELS[DEFAULT_MASK_MODEL].side
     _MEAN = np.array([0.485, 0.456, 0.406])
     _STD = np.array([0.229, 0.224, 0.225])
 
@@ -54,7 +69,7 @@ class U2NetP:
 
     def confidence(self, image: Image.Image) -> Array:
         """See `MaskNetwork`."""
-        pixels = np.asarray(image.resize(self._SIZE, Image.Resampling.LANCZOS, reducing_gap=3.0), np.float64)
+        pixels = np.asarray(image.resize((self.side, self.side), Image.Resampling.LANCZOS), np.float64)
         normal = (pixels / max(pixels.max(), 1e-6) - self._MEAN) / self._STD
         results = self._session.run({self._input: normal.transpose(2, 0, 1)[None]})
         return np.asarray(np.asarray(results[self._output])[0, 0], np.float32)
@@ -88,15 +103,18 @@ class RembgNetwork:
                 f"the mask model {name!r} could not be fetched or loaded ({reason}); "
                 f"check the network, or use {DEFAULT_MASK_MODEL}"
             ) from error
+        self.side = 320 if name.startswith(("u2net", "silueta")) else 1024
+        self._lock = Lock()  # between a network's run and the reading of its range
         self._outputs = self._session.inner_session = _Recorder(self._session.inner_session)
 
     def confidence(self, image: Image.Image) -> Array:
         """See `MaskNetwork`; at the image's size. rembg's stretch from 0 to 255 is undone."""
-        masks = self._session.predict(image)
-        if not masks:
-            return np.zeros((image.height, image.width), np.float32)
+        with self._lock:
+            masks = self._session.predict(image)
+            if not masks:
+                return np.zeros((image.height, image.width), np.float32)
+            low, high = self._outputs.range()
         stretched = np.asarray(masks[0].convert("L"), np.float32) * np.float32(1 / 255)
-        low, high = self._outputs.range()
         return stretched * np.float32(high - low) + np.float32(low)
 
 
@@ -127,7 +145,8 @@ def _import_rembg() -> tuple[Any, list[str]]:
     """rembg's `new_session` and the names of its models.
 
     rembg imports pymatting, whose Numba code compiles on import: over a minute, where a cache cannot be written each
-    time anew. It is wanted for rembg's own alpha matting only, which is not used here.
+    time anew. It is wanted for rembg's own alpha matting only, which is not used here; in this process pymatting then
+    stays uncompiled. Whoever needs it fast imports it before.
     """
     untouched = "numba" not in sys.modules and "NUMBA_DISABLE_JIT" not in os.environ
     if untouched:
@@ -139,5 +158,5 @@ def _import_rembg() -> tuple[Any, list[str]]:
         if untouched:
             del os.environ["NUMBA_DISABLE_JIT"]
             if "numba" in sys.modules:
-                sys.modules["numba"].config.DISABLE_JIT = 0  # for whoever uses Numba later
-    return new_session, sessions_names
+                sys.modules["numba"].config.DISABLE_JIT = 0  # for other code that uses Numba
+    return new_session, [name for name in sessions_names if not name.endswith("_custom") and name not in _UNFIT]

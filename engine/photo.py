@@ -69,17 +69,17 @@ def load_photo(source: Source) -> Photo:
         return _from_pil(image, path.name)
 
 
-def load_mask(source: Source, size: tuple[int, int]) -> Pixels:
+def load_mask(source: Source, size: tuple[int, int], name: str = "mask") -> Pixels:
     """Reads a mask: 255 subject, 0 background, greys between; (H, W) uint8, and of the photo's size.
 
-    A mask with transparency is read from its transparency, any other from its brightness.
+    name: for the error.  A mask with transparency is read from its transparency, any other from its brightness.
     """
     photo = load_photo(source)
     mask = photo.alpha if photo.alpha is not None else np.asarray(Image.fromarray(photo.rgb).convert("L"))
     if (mask.shape[1], mask.shape[0]) != size:
         raise BadImage(
-            f"the mask is {mask.shape[1]}x{mask.shape[0]} but the photo is {size[0]}x{size[1]} (upright); "
-            "make the mask the size of the photo"
+            f"the {name} is {mask.shape[1]}x{mask.shape[0]} but the photo is {size[0]}x{size[1]} (upright); "
+            "make it the size of the photo"
         )
     return mask
 

@@ -60,6 +60,8 @@ class Scene:
     def foreground(self) -> Pixels:
         """The photo (H, W, 3) with the subject's own colours where they are mixed with the old background's."""
         with timed(self.seconds, "edges"):
+            if self.alpha is self.photo.alpha:
+                return self.photo.rgb  # a cut-out holds its own colours already
             return foreground_colours(self.photo.rgb, self.alpha)
 
     def latent_mask(self, scale: int) -> Array:

@@ -29,6 +29,7 @@ _LOST = 0.4  # of the first look's subject: if the second finds less than that, 
 _AROUND_STROKES = 1.0  # of their longer side
 _OPEN = 0.3  # a confidence that leaves it to the colours
 _RIVAL_SIZE, _RIVAL_WORTH = 0.25, 0.75  # of the main part's
+_DROPPED = 0.3  # of a part's area
 _NEAR = 16  # cells: so near, a small part is a piece of the main one that is hard to see
 _BOX_MARGINS = (0.05, 0.1)  # around a given box; so much is looked at in turn
 _BOX_SURROUNDINGS = 0.2  # around it: what the colours of the background are taken from
@@ -65,13 +66,28 @@ class Hints:
                 )
             left, top = max(x, 0), max(y, 0)
             box = (left, top, min(x + width, photo_size[0]) - left, min(y + height, photo_size[1]) - top)
-        strokes = [None if source is None else load_mask(source, photo_size) > 127 for source in (keep, drop)]
-        if strokes[0] is not None and strokes[1] is not None and (strokes[0] & strokes[1]).any():
+        strokes = [_strokes(source, photo_size, name) for source, name in ((keep, "keep"), (drop, "drop"))]
+        hints = cls(box, *strokes)
+        if hints.keep is not None and hints.drop is not None and (hints.keep & hints.drop).any():
             raise InvalidOptions("the masks to keep and to drop overlap; leave each pixel to one of them")
-        return cls(box, *strokes)
+        if hints.box is not None and hints.keep is not None:
+            x, y, width, height = hints.box
+            within = np.count_nonzero(hints.keep[y : y + height, x : x + width])
+            if within < np.count_nonzero(hints.keep):
+                raise InvalidOptions("the mask to keep reaches out of the box; make the box larger")
+        return hints
 
     def __bool__(self) -> bool:
         return any(hint is not None for hint in (self.box, self.keep, self.drop))
+
+
+def _strokes(source: Source | None, photo_size: tuple[int, int], name: str) -> Mask | None:
+    if source is None:
+        return None
+    strokes = load_mask(source, photo_size, f"mask to {name}") > 127
+    if not strokes.any():
+        raise InvalidOptions(f"the mask to {name} is nowhere white; paint over what to {name} in white")
+    return strokes
 
 
 class _View(NamedTuple):
@@ -130,10 +146,12 @@ def find_subject(rgb: Pixels, mask_model: str = DEFAULT_MASK_MODEL, hints: Hints
     if hints.drop is not None:
         dropped = dropped | np.asarray(view.of(hints.drop), np.bool_)
     alpha = np.zeros(rgb.shape[:2], np.uint8)
-    settled = enlarge_along_edges(walker.settle(crop, confidence, keep, dropped, bool(hints)), crop)
+    settled = enlarge_along_edges(walker.settle(crop, confidence, keep, dropped, bool(hints), network.side), crop)
     settled[dropped] = 0
     alpha[view.top : view.bottom, view.left : view.right] = settled
-    alpha = clean(alpha)
+    certain = np.zeros(alpha.shape, bool)
+    certain[view.top : view.bottom, view.left : view.right] = dropped
+    alpha = np.where(certain, np.uint8(0), clean(alpha))  # what was filled there as a hole is none
     if hints.keep is not None:
         alpha[hints.keep] = 255
     check(alpha, mask_model)
@@ -160,7 +178,8 @@ def _at_large(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> tup
     view = _around(wanted, (width, height)).grown(_AROUND_STROKES if is_unseen else _MARGIN, (width, height))
     confidence = _seen_in(first, view, (width, height))
     if view.area < _WHOLE * width * height:
-        second = _resized(network.confidence(photo.crop(view)), (_GRID, _GRID))
+        second = _resized(network.confidence(photo.crop(view)), (network.side, network.side))
+        confidence = _resized(confidence, second.shape[::-1])
         has_lost = np.count_nonzero(second > 0.5) < _LOST * np.count_nonzero(confidence > 0.5)
         confidence = np.maximum(confidence, second) if has_lost else second
     if is_unseen:
@@ -180,15 +199,19 @@ def _in_box(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> tuple
     outside = np.ones((height, width), bool)
     outside[box.top : box.bottom, box.left : box.right] = False
     photo = Image.fromarray(rgb)
-    odds = np.zeros((_GRID, _GRID), np.float32)
     views = [(photo, box.grown(margin, (width, height))) for margin in _BOX_MARGINS]
     views.append((_blurred_outside(photo, box.grown(0.01, (width, height))), views[-1][1]))
+    scale = min(1.0, 2 * network.side / max(view.right - view.left, view.bottom - view.top))
+    canvas = Image.new("F", (round((view.right - view.left) * scale), round((view.bottom - view.top) * scale)))
+    odds = np.zeros((canvas.height, canvas.width), np.float32)
     for image, seen in views:
-        confidence = network.confidence(image.crop(seen))
-        canvas = Image.new("F", (view.right - view.left, view.bottom - view.top))
-        inner = (seen.right - seen.left, seen.bottom - seen.top)
-        canvas.paste(Image.fromarray(_resized(confidence, inner)), (seen.left - view.left, seen.top - view.top))
-        clipped = np.clip(_resized(np.asarray(canvas), (_GRID, _GRID)), 1e-3, 1 - 1e-3)
+        left, top, right, bottom = (
+            round((edge - start) * scale) for edge, start in zip(seen, (*view[:2], *view[:2]), strict=True)
+        )
+        part = Image.fromarray(_resized(network.confidence(image.crop(seen)), (right - left, bottom - top)))
+        canvas.paste(0, (0, 0, *canvas.size))
+        canvas.paste(part, (left, top))
+        clipped = np.clip(np.asarray(canvas), 1e-3, 1 - 1e-3)
         odds += np.log(clipped / (1 - clipped))
     return view, (1 / (1 + np.exp(-odds / len(views)))).astype(np.float32), np.asarray(view.of(outside), np.bool_)
 
@@ -220,14 +243,23 @@ def _parts(confidence: Array) -> list[Mask]:
 def _chosen(parts: list[Mask], rgb: Pixels, keep: Mask | None, drop: Mask | None) -> list[Mask]:
     """Which parts are the subject.
 
-    Strokes decide. Without them it is the part that is large, sharp and near the middle rather than at the border,
-    with whatever is nearly as much so, and with small parts close by.
+    Strokes decide: those to keep that touch a part or lie close to it, and those to drop. Else it is the part that is
+    large, sharp and near the middle rather than at the border, with whatever is nearly as much so, and with small parts
+    close by.
     """
-    if keep is not None:
-        return [part for part in parts if (part & keep).any()]
     if drop is not None:
-        parts = [part for part in parts if not (part & drop).any()] or parts
-    if len(parts) == 1:
+        # The largest loses strips and leaks to strokes; all of it only where they cover much of it.
+        parts = [
+            part
+            for i, part in enumerate(parts)
+            if np.count_nonzero(part & drop) <= (_DROPPED * np.count_nonzero(part) if i == 0 else 0)
+        ]
+    if keep is not None:
+        touched = [part for part in parts if (part & keep).any()]
+        nearby = _grown(keep, _NEAR)
+        # Over a piece that was missed they belong to what is close by; far from all, they are a subject of their own.
+        return touched or [part for part in parts if (part & nearby).any()]
+    if len(parts) < 2:
         return parts
     slopes = _slopes(rgb)
     sizes = [np.count_nonzero(part) for part in parts]

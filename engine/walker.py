@@ -17,7 +17,6 @@ from engine.photo import Pixels
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
-SIDE = 320  # of the copy that is worked on: what u2netp sees
 _SURE = (0.02, 0.99)  # of a network's confidence: taken as it is
 # Rounds of fitting and walking, and the weight of the network's log odds in the prior beside those of colour: by
 # itself, and with a person's hints, so that colours tell more.
@@ -38,15 +37,17 @@ def settle(
     keep: Mask | None = None,
     drop: Mask | None = None,
     has_hints: bool = False,
+    side: int = 320,
 ) -> Array:
     """The subject's alpha by a network's confidence and the image itself.
 
     rgb: (H, W, 3) uint8.  confidence: (h, w) of any size over the same view, 0..1.  keep, drop: (H, W), what is
     subject and what is background for certain.  has_hints: a person said what is subject or not.
-    Returns (h', w') float32 in 0..1, the longer side `SIDE` at most.
+    side: of the copy that is worked on, the longer, at most: what the network sees.
+    Returns (h', w') float32 in 0..1.
     """
     height, width = rgb.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
+    scale = min(1.0, side / max(height, width))
     size = (max(2, round(width * scale)), max(2, round(height * scale)))
     image = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX), np.float32)
     prior = np.clip(np.asarray(Image.fromarray(confidence).resize(size, Image.Resampling.BILINEAR)), 0, 1)
@@ -61,7 +62,7 @@ def settle(
 
 
 def _shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
-    return np.asarray(Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BOX)) > 127
+    return np.asarray(Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BOX)) > 25  # thin strokes count
 
 
 def _walk(image: Array, prior: Array, inside: Mask, outside: Mask, has_hints: bool) -> Array:
@@ -77,7 +78,7 @@ def _walk(image: Array, prior: Array, inside: Mask, outside: Mask, has_hints: bo
     trust = np.float32(_OF_NETWORK_HINTED if has_hints else _OF_NETWORK)
     for _ in range(_ROUNDS_HINTED if has_hints else _ROUNDS):
         is_subject = alpha.ravel() > 0.5
-        if min(np.count_nonzero(is_subject), np.count_nonzero(~is_subject)) < 4 * _COMPONENTS or not unsure.any():
+        if min(np.count_nonzero(is_subject), np.count_nonzero(~is_subject)) <= 4 * _COMPONENTS or not unsure.any():
             break
         subject, background = (_Mixture(colours[chosen], rng) for chosen in (is_subject, ~is_subject))
         unknown = colours[unsure.ravel()]

@@ -239,10 +239,10 @@ MASK_MODELS: dict[str, MaskEntry] = {
         MaskEntry("birefnet-portrait", "people and their hair; as slow", "MIT", 1024, 973_000_000),
         MaskEntry(
             "bria-rmbg",
-            "products and people",
+            "RMBG 2.0: products and people; slow",
             "CC BY-NC 4.0: not for commercial use; BRIA sells a licence",
             1024,
-            176_000_000,
+            1_024_000_000,
             is_commercial=False,
         ),
     )

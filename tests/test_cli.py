@@ -117,7 +117,7 @@ def test_hints_by_the_command() -> None:
         (["mask", "grey.png"], 1, "no subject found"),
         (["mask", CUP, "--box", "1,2,3"], 2, "wanted x,y,width,height"),
         (["mask", CUP, "--box", "900,0,10,10"], 2, "within the photo's 600x400"),
-        (["mask", CUP, "--keep", "grey.png"], 1, "the mask is 300x200"),
+        (["mask", CUP, "--keep", "grey.png"], 1, "the mask to keep is 300x200"),
         (["mask", CUP, "-o", "mask.jpg"], 2, "loses nothing"),
         (["export", "nowhere", "out"], 1, "there is no checkpoint nowhere"),
         (["models", "show", "nope"], 1, "there is no model 'nope'"),

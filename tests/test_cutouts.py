@@ -85,7 +85,8 @@ def test_by_the_command(packages: Path, tmp_path: Path, monkeypatch: pytest.Monk
     edges = report["masks"]["edges"]
     assert edges["true alpha, estimated colours"] < 0.9 * edges["true alpha, pasted colours"]
     assert report["masks"]["extension"]["photos"] == 3
-    assert report["masks"]["extension"]["best_of_2"] <= report["masks"]["extension"]["single"]
+    # The choice is by hundredths, then by the seam.
+    assert report["masks"]["extension"]["best_of_2"] <= report["masks"]["extension"]["single"] + 0.005
 
 
 def test_options_that_do_not_go_together() -> None:

@@ -49,7 +49,6 @@ def test_only_mixed_pixels_change() -> None:
     assert (own[~untouched] != photo[~untouched]).any()
     for flat in (0, 255):
         np.testing.assert_array_equal(foreground_colours(photo, np.full_like(alpha, flat)), photo)
-    np.testing.assert_array_equal(foreground_colours(own, alpha)[untouched], photo[untouched])
 
 
 def test_large_photos_give_what_small_ones_give() -> None:
@@ -76,3 +75,9 @@ def test_a_result_is_composited_from_them_and_keeps_the_subject() -> None:
     np.testing.assert_array_equal(image, expected)
     assert (prepared.foreground != prepared.photo.rgb).any()
     assert result.seconds["edges"] > 0
+
+
+def test_a_cut_outs_own_colours_are_left_alone() -> None:
+    colours, alpha, _ = scene()
+    prepared = BackgroundGenerator.load("nano").prepare(np.dstack([colours, alpha]))
+    np.testing.assert_array_equal(prepared.foreground, colours)

@@ -73,6 +73,8 @@ def test_generate_paints_several_and_keeps_one() -> None:
     assert chosen.image.tobytes() == best(singles).image.tobytes()
     with pytest.raises(InvalidOptions, match="at least 1, got 0"):
         generator.generate(scene, "city lights", best_of=0)
+    with pytest.raises(InvalidOptions, match="good_enough goes with best_of"):
+        generator.generate(scene, "city lights", good_enough=0.1)
     with pytest.raises(InvalidOptions, match="leave out either them or best_of"):
         generator.generate(scene, "city lights", best_of=2, latents=np.zeros((1, 4, 32, 32), np.float32))
 

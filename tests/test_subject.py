@@ -22,7 +22,7 @@ from engine import (
     find_subject,
     load_photo,
 )
-from engine.mask_networks import U2NetP, mask_network
+from engine.mask_networks import U2NetP, _of_rembg, mask_network
 from engine.regions import clean, label
 from engine.subject import Hints, subject_alpha
 from models.catalogue import U2NETP_FILE
@@ -105,7 +105,7 @@ def test_own_transparency_is_the_mask_unless_a_model_is_named(caplog: pytest.Log
 def test_any_model_of_rembg_by_its_name(rembg_home: Path) -> None:
     """silueta's class with u2netp's weights: the path through rembg, without a download."""
     rembg_home.joinpath("silueta.onnx").write_bytes(U2NETP_FILE.read_bytes())
-    mask_network.cache_clear()
+    _of_rembg.cache_clear()
     rgb = load_photo(PHOTOS / "coffee.jpg").rgb
     image = Image.fromarray(rgb)
     ours = np.asarray(Image.fromarray(U2NetP().confidence(image)).resize(image.size, Image.Resampling.LANCZOS))
@@ -171,6 +171,35 @@ def test_what_is_dropped_is_gone_and_what_is_kept_stays() -> None:
     assert (kept[corner] == 255).all()
 
 
+def test_a_stroke_over_a_missed_piece_adds_to_the_subject() -> None:
+    middle = find_subject(FLOWER.rgb) > 127
+    stroke = np.zeros(middle.shape, bool)
+    bottom = int(np.flatnonzero(middle.any(1))[-1])
+    stroke[bottom + 4 : bottom + 10, 290:310] = True  # below the flower, where its stem is
+    found = find_subject(FLOWER.rgb, hints=Hints(keep=stroke)) > 127
+    assert found[stroke].all()
+    assert (found & middle).sum() > 0.95 * middle.sum()
+
+
+def test_a_stroke_at_the_edge_takes_a_leak_off_and_no_more() -> None:
+    """Though there is another part, which might have taken the subject's place."""
+    canvas = np.empty((500, 800, 3), np.uint8)
+    canvas[:] = FLOWER.rgb[20, 40]
+    canvas[100:370, 400:700] = FLOWER.rgb[80:350, 160:460]
+    canvas[300:390, 60:160] = np.asarray(Image.fromarray(FLOWER.rgb[80:350, 160:460]).resize((100, 90)))
+    stroke = np.zeros(canvas.shape[:2], bool)
+    stroke[100:130, 400:700] = True
+    alpha = find_subject(canvas, hints=Hints(drop=stroke))
+    assert not alpha[stroke].any()
+    assert alpha[235, 550] == 255
+
+
+def test_a_small_gap_brushed_out_stays_out() -> None:
+    stroke = np.zeros(FLOWER.rgb.shape[:2], bool)
+    stroke[210:216, 300:306] = True
+    assert not find_subject(FLOWER.rgb, hints=Hints(drop=stroke))[stroke].any()
+
+
 def test_outside_a_box_there_is_nothing() -> None:
     hints = Hints.read(FLOWER.size, box=(250, 100, 120, 150))
     alpha = find_subject(FLOWER.rgb, hints=hints)
@@ -190,6 +219,10 @@ def test_hints_that_cannot_be_are_refused() -> None:
         Hints.read(FLOWER.size, keep=stroke, drop=stroke)
     with pytest.raises(BadImage, match="10x10"):
         Hints.read(FLOWER.size, keep=np.zeros((10, 10), np.uint8))
+    with pytest.raises(InvalidOptions, match="the mask to keep is nowhere white"):
+        Hints.read(FLOWER.size, keep=np.zeros_like(stroke))
+    with pytest.raises(InvalidOptions, match="reaches out of the box"):
+        Hints.read(FLOWER.size, box=(300, 300, 50, 50), keep=stroke)
     with pytest.raises(InvalidOptions, match="leave out either"):
         BackgroundGenerator.load("nano").prepare(PHOTOS / "flower.jpg", mask=stroke, box=(0, 0, 50, 50))
 
@@ -207,7 +240,6 @@ def test_the_sharp_one_in_the_middle_is_meant(caplog: pytest.LogCaptureFixture) 
     assert not alpha[335, 150]
     canvas[200:470, 0:300] = FLOWER.rgb[20, 40]
     canvas[100:370, 60:360] = flower[:, ::-1]
-    mask_network.cache_clear()
     with caplog.at_level(logging.WARNING, "cyclorama"):
         alpha = find_subject(canvas) > 127
     assert alpha[235, 550]
