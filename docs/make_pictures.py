@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from benchmarks.masks import PROMPTS
 from engine import BackgroundGenerator
 
 DOCS = Path(__file__).parent
@@ -14,19 +15,6 @@ ROWS = {
     "coffee": ("ocean at sunset", "white studio backdrop", "garden with pink flowers"),
 }
 PHOTOS = ("astronaut", "cat", "coffee", "flower", "bowl", "drum")
-# The n-th is painted with seed n: nothing is picked.
-PROMPTS = (
-    "a sandy beach at sunset",
-    "green leaves with soft light",
-    "plain blue studio backdrop",
-    "city lights at night",
-    "snowy mountains under a blue sky",
-    "on a wooden table in a cafe",
-    "red brick wall",
-    "white marble",
-    "golden bokeh lights",
-    "cozy living room",
-)
 GAP = 6
 # By what there is to see: hair and fur, hard edges and a cast shadow, what is left wrong.
 MASKS = {"hair": ("astronaut", "cat"), "things": ("coffee", "bowl"), "more": ("flower", "drum")}
@@ -53,7 +41,7 @@ def before_after(generator: BackgroundGenerator) -> Image.Image:
 
 
 def every_photo_by_every_prompt(generator: BackgroundGenerator) -> Image.Image:
-    """A row for each photo, a column for each prompt, seeds 0 to 9."""
+    """A row for each photo, a column for each prompt; the n-th is painted with seed n: nothing is picked."""
     rows = []
     for name in PHOTOS:
         scene = generator.prepare(DOCS / "photos" / f"{name}.jpg")
