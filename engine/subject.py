@@ -145,13 +145,13 @@ def find_subject(rgb: Pixels, mask_model: str = DEFAULT_MASK_MODEL, hints: Hints
     keep = None if hints.keep is None else np.asarray(view.of(hints.keep), np.bool_)
     if hints.drop is not None:
         dropped = dropped | np.asarray(view.of(hints.drop), np.bool_)
-    alpha = np.zeros(rgb.shape[:2], np.uint8)
     settled = enlarge_along_edges(walker.settle(crop, confidence, keep, dropped, bool(hints), network.side), crop)
     settled[dropped] = 0
-    alpha[view.top : view.bottom, view.left : view.right] = settled
-    certain = np.zeros(alpha.shape, bool)
-    certain[view.top : view.bottom, view.left : view.right] = dropped
-    alpha = np.where(certain, np.uint8(0), clean(alpha))  # what was filled there as a hole is none
+    where = (slice(view.top, view.bottom), slice(view.left, view.right))
+    alpha = np.zeros(rgb.shape[:2], np.uint8)
+    alpha[where] = settled
+    alpha = clean(alpha)
+    alpha[where][dropped] = 0  # what was filled there as a hole is none
     if hints.keep is not None:
         alpha[hints.keep] = 255
     check(alpha, mask_model)
@@ -202,13 +202,14 @@ def _in_box(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> tuple
     views = [(photo, box.grown(margin, (width, height))) for margin in _BOX_MARGINS]
     views.append((_blurred_outside(photo, box.grown(0.01, (width, height))), views[-1][1]))
     scale = min(1.0, 2 * network.side / max(view.right - view.left, view.bottom - view.top))
-    canvas = Image.new("F", (round((view.right - view.left) * scale), round((view.bottom - view.top) * scale)))
+    size = (max(1, round((view.right - view.left) * scale)), max(1, round((view.bottom - view.top) * scale)))
+    canvas = Image.new("F", size)
     odds = np.zeros((canvas.height, canvas.width), np.float32)
     for image, seen in views:
         left, top, right, bottom = (
             round((edge - start) * scale) for edge, start in zip(seen, (*view[:2], *view[:2]), strict=True)
         )
-        part = Image.fromarray(_resized(network.confidence(image.crop(seen)), (right - left, bottom - top)))
+        part = Image.fromarray(_resized(network.confidence(image.crop(seen)), (max(1, right - left), max(1, bottom - top))))
         canvas.paste(0, (0, 0, *canvas.size))
         canvas.paste(part, (left, top))
         clipped = np.clip(np.asarray(canvas), 1e-3, 1 - 1e-3)

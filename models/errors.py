@@ -17,4 +17,4 @@ class BadModel(CycloramaError):
 
 
 class DownloadFailed(CycloramaError):
-    """A file could not be fetched from the model hub."""
+    """A file could not be fetched, from the model hub or a package archive."""
