@@ -209,7 +209,8 @@ def _in_box(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> tuple
         left, top, right, bottom = (
             round((edge - start) * scale) for edge, start in zip(seen, (*view[:2], *view[:2]), strict=True)
         )
-        part = Image.fromarray(_resized(network.confidence(image.crop(seen)), (max(1, right - left), max(1, bottom - top))))
+        inner = (max(1, right - left), max(1, bottom - top))
+        part = Image.fromarray(_resized(network.confidence(image.crop(seen)), inner))
         canvas.paste(0, (0, 0, *canvas.size))
         canvas.paste(part, (left, top))
         clipped = np.clip(np.asarray(canvas), 1e-3, 1 - 1e-3)

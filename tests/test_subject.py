@@ -209,6 +209,13 @@ def test_outside_a_box_there_is_nothing() -> None:
     assert (alpha[inside] > 127).mean() > 0.5
 
 
+def test_a_box_on_a_very_thin_photo() -> None:
+    strip = np.repeat(FLOWER.rgb[210:212], 5, axis=1)[:, :3000]
+    alpha = find_subject(strip, hints=Hints.read((3000, 2), box=(800, 0, 1400, 2)))
+    assert alpha.shape == (2, 3000)
+    assert not alpha[:, :800].any()
+
+
 def test_hints_that_cannot_be_are_refused() -> None:
     for box in ((700, 0, 10, 10), (0, 0, 1, 50), (-30, 5, 20, 20), (0, 430, 10, 10)):
         with pytest.raises(InvalidOptions, match="within the photo's 640x427, got"):
