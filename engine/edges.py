@@ -43,15 +43,17 @@ def foreground_colours(rgb: Pixels, alpha: Pixels) -> Pixels:
 
 def _estimated(rgb: Pixels, alpha: Pixels, is_mixed: npt.NDArray[np.bool_]) -> Pixels:
     height, width = alpha.shape
-    image, weight = rgb.transpose(2, 0, 1), alpha
-    foreground: npt.NDArray[np.generic] = image
-    background: npt.NDArray[np.generic] = image
+    scale = min(1.0, _SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    image = _planes(Image.fromarray(rgb).resize(size, Image.Resampling.BOX))
+    weight = _planes(Image.fromarray(alpha).resize(size, Image.Resampling.BOX))
+    foreground = background = image
     for share in _RADII:
         # Coarse where the blur is wide: a window is never more than some pixels.
         side = min(_SIDE, _REACH / share)
         scale = min(1.0, side / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small, thin = _resized(image, size), _resized(weight[None], size)[0]
+        small, thin = _resized(image, size), _resized(weight, size)[0]
         radius = max(1, round(share * max(size)))
         near, behind = _resized(foreground, size), _resized(background, size)
         foreground, background = near, behind = _carried(near, thin, radius), _carried(behind, 1 - thin, radius)
@@ -76,11 +78,16 @@ def _estimated(rgb: Pixels, alpha: Pixels, is_mixed: npt.NDArray[np.bool_]) -> P
     return result
 
 
-def _resized(planes: npt.NDArray[np.generic], size: tuple[int, int]) -> Array:
-    """(N, H, W), float32 or of 0..255, to (N, h, w) float32."""
-    images = (Image.fromarray(plane) for plane in planes)
-    resized = np.stack([np.asarray(image.resize(size, Image.Resampling.BOX), np.float32) for image in images])
-    return resized * np.float32(1 / 255) if planes.dtype == np.uint8 else resized
+def _planes(image: Image.Image) -> Array:
+    """An 8-bit image as (channels, H, W), 0 to 1."""
+    return np.stack([np.asarray(band, np.float32) * np.float32(1 / 255) for band in image.split()])
+
+
+def _resized(planes: Array, size: tuple[int, int]) -> Array:
+    """(N, H, W) to (N, h, w)."""
+    if planes.shape[:0:-1] == size:
+        return planes
+    return np.stack([np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX)) for plane in planes])
 
 
 def _carried(colours: Array, weight: Array, radius: int) -> Array:
