@@ -134,15 +134,41 @@ def _mask_options(command: Callable[P, T]) -> Callable[P, T]:
     return command
 
 
+def _position(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    try:
+        x, y = (float(number) for number in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"wanted x,y, each 0 to 1, for example 0.5,1; got {value!r}") from None
+    return x, y
+
+
+def _place_options(command: Callable[P, T]) -> Callable[P, T]:
+    """Where the subject goes."""
+    for option in (
+        click.option(
+            "--subject-position", callback=_position, metavar="X,Y",
+            help="Of the room around the subject, how much is left of and above it; 0.5,1 is bottom centre.",
+        ),
+        click.option("--subject-scale", type=float, help="1 keeps the photo's pixels, 0.5 halves the subject."),
+        click.option("--canvas", metavar="SHAPE|WxH", help="square, 4:5, 16:9 ... or pixels; default: the photo's."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 @main.command()
 @click.argument("photo", type=click.Path(path_type=Path))
-@click.option("-p", "--prompt", required=True, help="The background in one sentence; leave the subject out of it.")
+@click.option("-p", "--prompt", help="The background in one sentence; leave the subject out of it.")
+@click.option("--background", metavar="FILE|COLOUR|transparent", help="A given background instead of a painted one.")
+@click.option("--blur", is_flag=True, help="The photo's own background instead, out of focus.")
 @click.option("-o", "output", type=click.Path(path_type=Path), help="Where to write (.png, .jpg, .webp).")
 @click.option("--model", default="nano", show_default=True, help="A name from `models list`, or a model folder.")
 @click.option(
     "--preset", type=click.Choice(["fast", "balanced", "quality"]), help="Default: the one that fits the model."
 )
-@click.option("--negative-prompt", default="", help="What the background should not show.")
+@click.option("--negative-prompt", help='What the background should not show; default: the model\'s own, "" for none.')
 @click.option("--steps", "num_inference_steps", type=int, help="Denoising steps.")
 @click.option("--guidance-scale", type=float, help="How closely to follow the prompt; 1 is not at all.")
 @click.option(
@@ -168,13 +194,21 @@ def _mask_options(command: Callable[P, T]) -> Callable[P, T]:
 @click.option("--size", type=int, help="Side of the square whose area is painted, in pixels; default: the model's own.")
 @click.option("--mask", type=click.Path(path_type=Path), help="A mask the size of the photo: white is the subject.")
 @_mask_options
+@_place_options
+@click.option("--shadow", is_flag=True, help="A soft shadow where the subject stands.")
+@click.option("--colour-match", "--color-match", is_flag=True, help="Bring the background nearer the subject's light.")
 @click.option("--backend", type=click.Choice(["auto", "openvino", "onnx"]), default="auto", show_default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of file names.")
+@click.pass_context
 @_clear_errors
 def generate(
+    context: click.Context,
+    /,
     photo: Path,
-    prompt: str,
+    prompt: str | None,
+    background: str | None,
+    blur: bool,
     output: Path | None,
     model: str,
     preset: Any,
@@ -187,12 +221,15 @@ def generate(
     box: Any,
     keep: Path | None,
     drop: Path | None,
+    canvas: str | None,
+    subject_scale: float | None,
+    subject_position: Any,
     backend: Any,
     device: Any,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Put the subject of PHOTO on a new background.
+    """Put the subject of PHOTO on a new background: painted from a prompt, given, or its own out of focus.
 
     Prints the name of each file it wrote.
 
@@ -201,6 +238,8 @@ def generate(
       cyclorama generate cat.jpg -p "a sandy beach at sunset"
       cyclorama generate shoe.jpg -p "grey studio backdrop" --count 4 -o shoe-studio.png
       cyclorama generate me.jpg -p "snowy mountains" --model sd15-inpaint --seed 7
+      cyclorama generate shoe.jpg --background "#f0f0f0" --shadow --canvas 4:5
+      cyclorama generate me.jpg --background beach.jpg --colour-match
     """
     from tqdm import tqdm
 
@@ -209,6 +248,23 @@ def generate(
     from engine.options import resolve_options
     from engine.photo import check_output
 
+    if [prompt is not None, background is not None, blur].count(True) != 1:
+        raise InvalidOptions("say what the background is: either -p PROMPT, --background or --blur")
+    cutting = {
+        "mask": mask, "mask_model": mask_model, "box": box, "keep": keep, "drop": drop,
+        "canvas": canvas, "subject_scale": subject_scale, "subject_position": subject_position,
+    }  # fmt: skip
+    if prompt is None:
+        given = [
+            parameter.opts[-1]
+            for parameter in context.command.params
+            if parameter.name in _FOR_PAINTING
+            and context.get_parameter_source(parameter.name) == click.core.ParameterSource.COMMANDLINE
+        ]
+        if given:
+            raise InvalidOptions(f"{', '.join(given)}: for painting from a prompt only; leave it out, or give -p")
+        _put_on_given(photo, background, _output_names(photo, output, 1)[0], as_json, cutting, **options)
+        return
     if good_enough is not None and best_of == 1:
         raise InvalidOptions("--good-enough goes with --best-of; say how many to paint at most")
 
@@ -218,7 +274,7 @@ def generate(
     generator = BackgroundGenerator.load(model, backend=backend, device=device)
     # Before the photo is worked on: options that cannot be should be refused at once.
     first = resolve_options(generator.folder, prompt, preset, **options)
-    scene = generator.prepare(photo, mask=mask, mask_model=mask_model, box=box, keep=keep, drop=drop, size=size)
+    scene = generator.prepare(photo, size=size, **cutting)
     total = int(first.num_inference_steps * first.strength)
 
     def paint(seed: int, name: str) -> Result:
@@ -240,6 +296,42 @@ def generate(
             click.echo(f"note: seed {result.seed}, {sum(result.seconds.values()):.1f} s", err=True)
     if as_json:
         _print_json({"photo": str(photo), "images": written})
+
+
+_FOR_PAINTING = (
+    "model", "preset", "negative_prompt", "num_inference_steps", "guidance_scale", "strength", "seed", "count",
+    "best_of", "good_enough", "size", "backend", "device",
+)  # fmt: skip
+
+
+def _put_on_given(
+    photo: Path,
+    background: str | None,
+    output: Path,
+    as_json: bool,
+    cutting: dict[str, Any],
+    *,
+    shadow: bool,
+    colour_match: bool,
+    **_painting: Any,
+) -> None:
+    """The subject on a background that is there already; None: on its own, out of focus."""
+    from engine import Background, InvalidOptions, cut_out
+    from engine.photo import check_output, check_transparency
+
+    check_output(output)
+    chosen = None if background is None else Background.load(background)
+    if chosen is None and colour_match:
+        raise InvalidOptions("the photo's own background has the subject's light already; leave out --colour-match")
+    if chosen is not None and chosen.photo.alpha is not None:
+        check_transparency(output)
+    cutout = cut_out(photo, **cutting)
+    picture = cutout.on(chosen or cutout.out_of_focus(), shadow=shadow, colour_match=colour_match)
+    picture.save(output)
+    if as_json:
+        _print_json({"photo": str(photo), "images": [{"file": str(output), **picture.summary()}]})
+    else:
+        click.echo(output)
 
 
 def _output_names(photo: Path, output: Path | None, count: int) -> list[Path]:

@@ -91,6 +91,6 @@ def _paint(
 
 def _subject_error(result: Result, scene: Scene) -> int:
     """Largest difference from the photo where the subject is opaque."""
-    opaque = scene.alpha == 255
-    difference = np.asarray(result.image, np.int16) - scene.photo.rgb
+    opaque = scene.cutout.alpha == 255
+    difference = np.asarray(result.image, np.int16) - scene.cutout.photo.rgb
     return int(np.abs(difference[opaque]).max())

@@ -36,7 +36,7 @@ def before_after(generator: BackgroundGenerator) -> Image.Image:
     for name, prompts in ROWS.items():
         scene = generator.prepare(DOCS / "photos" / f"{name}.jpg")
         pictures = [generator.generate(scene, prompt, seed=0).image for prompt in prompts]
-        rows.append([_fit(picture, 300) for picture in (Image.fromarray(scene.photo.rgb), *pictures)])
+        rows.append([_fit(picture, 300) for picture in (Image.fromarray(scene.cutout.photo.rgb), *pictures)])
     return _sheet(rows)
 
 
@@ -56,7 +56,7 @@ def masks_and_edges(generator: BackgroundGenerator, photos: tuple[str, ...]) -> 
     for name in photos:
         scene = generator.prepare(DOCS / "photos" / f"{name}.jpg")
         result = generator.generate(scene, "plain blue studio backdrop", seed=0)
-        photo = Image.fromarray(scene.photo.rgb)
+        photo = Image.fromarray(scene.cutout.photo.rgb)
         left, top = _softest(np.asarray(result.alpha))
         box = (left, top, left + EDGE[0], top + EDGE[1])
         large = (4 * EDGE[0], 4 * EDGE[1])

@@ -10,6 +10,8 @@
 NumPy with OpenVINO or ONNX Runtime; no torch.
 """
 
+from engine.background import Background
+from engine.cutout import Cutout, cut_out
 from engine.errors import (
     BackendUnavailable,
     BadImage,
@@ -24,17 +26,19 @@ from engine.errors import (
 from engine.generator import BackgroundGenerator, Step
 from engine.options import PRESETS, GenerationOptions
 from engine.photo import Photo, load_photo
-from engine.result import Result
+from engine.result import Picture, Result
 from engine.scene import Scene
 from engine.subject import Hints, find_subject
 
 __all__ = [
     "PRESETS",
     "BackendUnavailable",
+    "Background",
     "BackgroundGenerator",
     "BadImage",
     "BadModel",
     "CannotWrite",
+    "Cutout",
     "CycloramaError",
     "DownloadFailed",
     "GenerationOptions",
@@ -43,9 +47,11 @@ __all__ = [
     "ModelNotFound",
     "NoSubject",
     "Photo",
+    "Picture",
     "Result",
     "Scene",
     "Step",
+    "cut_out",
     "find_subject",
     "load_photo",
 ]

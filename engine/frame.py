@@ -36,8 +36,7 @@ class Frame:
 
         The photo is never stretched: it is fitted inside, centred.
         """
-        if not multiple <= size <= _MAX_SIDE:
-            raise InvalidOptions(f"size must be {multiple} to {_MAX_SIDE} for this model, got {size}")
+        cls.check_size(size, multiple)
         photo_width, photo_height = photo_size
         aspect = min(max(photo_width / photo_height, 1 / _LONGEST_ASPECT), _LONGEST_ASPECT)
         width, height = min(
@@ -54,6 +53,12 @@ class Frame:
         inner_height = min(height, max(1, round(photo_height * scale)))
         left, top = (width - inner_width) // 2, (height - inner_height) // 2
         return cls(width, height, (left, top, left + inner_width, top + inner_height))
+
+    @staticmethod
+    def check_size(size: int, multiple: int) -> None:
+        """Raises InvalidOptions for a size that no canvas can have."""
+        if not multiple <= size <= _MAX_SIDE:
+            raise InvalidOptions(f"size must be {multiple} to {_MAX_SIDE} for this model, got {size}")
 
     @property
     def _inner(self) -> tuple[int, int]:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from engine.backends import Backend, Device, Tensor, choose_backend
-from engine.composite import composite
+from engine.composite import finish
+from engine.cutout import cut_out
 from engine.errors import BadModel, InvalidOptions
 from engine.extension import best
 from engine.frame import Frame
@@ -21,11 +22,11 @@ from engine.model_folder import ModelFolder
 from engine.networks import VAE, TextEncoder, UNet, guidance_scale_embedding
 from engine.notes import note
 from engine.options import GenerationOptions, Preset, resolve_options
-from engine.photo import Source, load_photo
+from engine.photo import Source
 from engine.result import Result
 from engine.samplers import make_sampler
-from engine.scene import Scene, timed
-from engine.subject import Hints, subject_alpha
+from engine.scene import Scene
+from engine.timing import timed
 from models.store import resolve
 
 Array = npt.NDArray[np.float32]
@@ -94,36 +95,19 @@ class BackgroundGenerator:
             note(f"{error}; using ONNX Runtime")
             return cls(folder, "onnx", device, exact)
 
-    def prepare(
-        self,
-        photo: Source,
-        *,
-        mask: Source | None = None,
-        mask_model: str | None = None,
-        box: tuple[int, int, int, int] | None = None,
-        keep: Source | None = None,
-        drop: Source | None = None,
-        size: int | None = None,
-    ) -> Scene:
+    def prepare(self, photo: Source, *, size: int | None = None, **options: Any) -> Scene:
         """Everything about a photo that does not depend on the prompt.
 
-        mask: 255 subject, 0 background, the photo's size; given, no network looks for the subject.
-        Left open, a photo's own transparency is its mask, unless `mask_model` is named or a hint given.
-        mask_model: `u2netp` or a model of rembg's.  box: x, y, width, height around the subject, in pixels of the
-        upright photo.  keep, drop: brush masks of the photo's size, white over what is and what is not the subject;
-        the three help a mask model and do not go with `mask`.  size: side of the square whose area the working
-        canvas has, in pixels; the model's own by default.
+        options: who the subject is and where it goes, as in `cut_out`.  size: side of the square whose area the
+        working canvas has, in pixels; the model's own by default.
         Raises BadImage, NoSubject, InvalidOptions.
         """
-        if mask is not None and any(hint is not None for hint in (mask_model, box, keep, drop)):
-            raise InvalidOptions("a mask was given, and a mask model or a hint for one too; leave out either")
-        seconds: dict[str, float] = {}
-        with timed(seconds, "photo"):
-            loaded = load_photo(photo)
-        frame = Frame.fit(loaded.size, self.folder.native_size if size is None else size, self.folder.size_multiple)
-        with timed(seconds, "mask"):
-            alpha = subject_alpha(loaded, mask, mask_model, Hints.read(loaded.size, box, keep, drop))
-        scene = Scene(loaded, alpha, frame, frame.place_photo(loaded.rgb), frame.place_mask(alpha), self.vae, seconds)
+        size = self.folder.native_size if size is None else size
+        Frame.check_size(size, self.folder.size_multiple)
+        cutout = cut_out(photo, **options)
+        frame = Frame.fit(cutout.size, size, self.folder.size_multiple)
+        image = frame.place_photo(cutout.foreground if cutout.is_placed else cutout.photo.rgb)
+        scene = Scene(cutout, frame, image, frame.place_mask(cutout.alpha), self.vae, cutout.seconds)
         if self.folder.is_inpainting:
             _ = scene.masked_image_latents
         return scene
@@ -173,11 +157,16 @@ class BackgroundGenerator:
         """The same work step by step: progress, previews and stopping early are the caller's.
 
         options: any field of `GenerationOptions` (`negative_prompt`, `num_inference_steps`,
-        `guidance_scale`, `strength`, `seed`, `sampler`); the preset fills in the rest.
+        `guidance_scale`, `strength`, `seed`, `sampler`, `shadow`, `colour_match`); the preset fills in the rest.
         latents: initial unit Gaussian noise, (1, C, h/8, w/8), instead of that drawn from the seed.
         Raises InvalidOptions at once, not at the first step.
         """
         resolved = resolve_options(self.folder, prompt, preset, **options)
+        if resolved.strength < 1 and scene.cutout.is_placed:
+            raise InvalidOptions(
+                f"strength {resolved.strength:g} lets the old background through, which the subject was moved away "
+                "from; leave out either strength or its place"
+            )
         if self.backend == "onnx":  # which computes every step in full
             resolved = replace(resolved, cache_interval=1, token_downsampling=False)
         shape = (1, self.folder.latent_channels, *scene.latent_mask(self.folder.vae_scale_factor).shape[2:])
@@ -259,32 +248,40 @@ class BackgroundGenerator:
                 latents=x,
                 denoised=x if i + 1 == total else denoised,
                 _finish=lambda denoised: self._finish(scene, options, denoised, seconds),
-                _preview=lambda denoised: self._preview(scene, denoised),
+                _preview=lambda denoised: self._preview(scene, options, denoised),
             )
 
-    def _preview(self, scene: Scene, denoised: Array) -> Image.Image:
-        background = scene.frame.cut_photo(self.vae.decode(denoised))
-        photo = Image.fromarray(scene.photo.rgb).resize(background.size, Image.Resampling.LANCZOS)
-        alpha = Image.fromarray(scene.alpha).resize(background.size, Image.Resampling.LANCZOS)
-        return Image.composite(photo, background, alpha)
+    def _preview(self, scene: Scene, options: GenerationOptions, denoised: Array) -> Image.Image:
+        painted = scene.frame.cut_photo(self.vae.decode(denoised))
+        foreground, alpha = (
+            np.asarray(Image.fromarray(pixels).resize(painted.size, Image.Resampling.LANCZOS))
+            for pixels in (scene.cutout.foreground, scene.cutout.alpha)
+        )
+        wanted = scene.cutout.light if options.colour_match else None
+        image, _ = finish(foreground, alpha, np.asarray(painted), shadow=options.shadow, light=wanted)
+        return Image.fromarray(image)
 
     def _finish(self, scene: Scene, options: GenerationOptions, denoised: Array, seconds: dict[str, float]) -> Result:
         with timed(seconds, "decode"):
             painted = scene.frame.cut_photo(self.vae.decode(denoised))
-        foreground = scene.foreground  # timed there, and once for all prompts
+        cutout = scene.cutout
         with timed(seconds, "composite"):
-            background = painted.resize(scene.photo.size, Image.Resampling.BICUBIC)
-            image = composite(foreground, scene.alpha, np.asarray(background))
+            background = np.asarray(painted.resize(cutout.size, Image.Resampling.BICUBIC))
+            wanted = cutout.light if options.colour_match else None
+            image, background = finish(cutout.foreground, cutout.alpha, background, shadow=options.shadow, light=wanted)
         return Result(
             image=Image.fromarray(image),
-            alpha=Image.fromarray(scene.alpha),
-            background=background,
+            alpha=Image.fromarray(cutout.alpha),
+            background=Image.fromarray(background),
+            background_name=options.prompt,
+            shadow=options.shadow,
+            colour_match=options.colour_match,
             options=options,
             model=self.folder.name,
             backend=self.backend if self.device == "cpu" else f"{self.backend} ({self.device})",
             working_size=(scene.frame.width, scene.frame.height),
             seconds={**scene.seconds, **seconds},
             peak_memory=peak_memory(),
-            icc_profile=scene.photo.icc_profile,
-            exif=scene.photo.exif,
+            icc_profile=cutout.photo.icc_profile,
+            exif=cutout.photo.exif,
         )

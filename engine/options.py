@@ -14,6 +14,8 @@ from engine.samplers import SAMPLERS, make_sampler
 
 Preset = Literal["fast", "balanced", "quality"]
 PRESETS: tuple[Preset, ...] = ("fast", "balanced", "quality")
+NEGATIVE_PROMPT = "duplicate, extra limbs, deformed, text, watermark, logo, frame, collage"
+"""What no background should show; taken where there is guidance and none was given."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class GenerationOptions:
     cache_interval: the UNet runs in full on every so many steps, 1 to 100, and on those between only its last layers
     (DeepCache; on ONNX Runtime always in full).  guidance_interval: from and up to which share of the steps there is
     guidance (Kynkäänniemi et al., 2024), 0 to 1.  token_downsampling: cheaper self-attention on large feature maps, as
-    512 pixels have with SD1.5 (ToDo; not on ONNX Runtime); goes without caching.
+    512 pixels have with SD1.5 (ToDo; not on ONNX Runtime); goes without caching.  shadow, colour_match: of the finished
+    background: a soft shadow where the subject stands, and its light (see `engine.composite.finish`).
     """
 
     prompt: str
@@ -39,6 +42,8 @@ class GenerationOptions:
     cache_interval: int = 1
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     token_downsampling: bool = False
+    shadow: bool = False
+    colour_match: bool = False
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -109,7 +114,7 @@ def resolve_options(
     prompt: str,
     preset: Preset | None = None,
     *,
-    negative_prompt: str = "",
+    negative_prompt: str | None = None,
     num_inference_steps: int | None = None,
     guidance_scale: float | None = None,
     strength: float = 1.0,
@@ -119,12 +124,15 @@ def resolve_options(
     cache_interval: int | None = None,
     guidance_interval: tuple[float, float] | None = None,
     token_downsampling: bool | None = None,
+    shadow: bool = False,
+    colour_match: bool = False,
 ) -> GenerationOptions:
     """Fills in what was left open (None) from the preset, or from the one that fits the model.
 
     A model's manifest may name the preset that fits it and change what a preset means for it;
     without a word of its own the preset is `quality`. `fast` needs a distilled model; for others
-    a note says so and `balanced` is taken. An open seed is drawn at random.
+    a note says so and `balanced` is taken. An open seed is drawn at random. An open negative prompt is the manifest's,
+    or else NEGATIVE_PROMPT, wherever there is guidance; an empty one stays empty.
     """
     preset = preset or model.manifest.get("preset") or "quality"
     if preset not in PRESETS:
@@ -139,11 +147,16 @@ def resolve_options(
         if negative_prompt:
             raise InvalidOptions(f"{model.name} has guidance built in and takes no negative prompt; leave it out")
     recipe = dataclasses.replace(recipe, **own.get(preset, {}))
+    if guidance_scale is None:
+        guidance_scale = recipe.guidance_scale
+    if negative_prompt is None:
+        has_guidance = guidance_scale > 1 and model.time_cond_proj_dim is None
+        negative_prompt = model.manifest.get("negative_prompt", NEGATIVE_PROMPT) if has_guidance else ""
     options = GenerationOptions(
         prompt=prompt,
         negative_prompt=negative_prompt,
         num_inference_steps=recipe.num_inference_steps if num_inference_steps is None else num_inference_steps,
-        guidance_scale=recipe.guidance_scale if guidance_scale is None else guidance_scale,
+        guidance_scale=guidance_scale,
         strength=strength,
         seed=secrets.randbits(32) if seed is None else seed,
         sampler=sampler or recipe.sampler,
@@ -156,6 +169,8 @@ def resolve_options(
         token_downsampling=(recipe.token_downsampling and (cache_interval or 1) == 1)
         if token_downsampling is None
         else token_downsampling,
+        shadow=shadow,
+        colour_match=colour_match,
     )
     # Made once more for the picture; here it refuses what the sampler cannot do before any work is done.
     make_sampler(options.sampler, model.noise_schedule, options.num_inference_steps, options.timestep_spacing)

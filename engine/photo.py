@@ -182,6 +182,22 @@ def _cmyk_to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
+def convert_colours(rgb: Pixels, from_profile: bytes | None, to_profile: bytes | None) -> Pixels:
+    """The same colours (H, W, 3) in another colour profile; None is sRGB. A broken profile counts as sRGB."""
+    if from_profile == to_profile:
+        return rgb
+    try:
+        known, wanted = (
+            ImageCms.ImageCmsProfile(BytesIO(profile) if profile else ImageCms.createProfile("sRGB"))
+            for profile in (from_profile, to_profile)
+        )
+        converted = ImageCms.profileToProfile(Image.fromarray(rgb), known, wanted)
+    except (ImageCms.PyCMSError, OSError):
+        note("a colour profile is broken, so colours are taken as they are")
+        return rgb
+    return rgb if converted is None else np.asarray(converted)
+
+
 def _colour_space(icc_profile: bytes) -> str:
     return icc_profile[16:20].decode("latin-1").strip()  # ICC.1:2022, 7.2.8
 
@@ -216,6 +232,12 @@ def check_output(path: Path) -> None:
         )
 
 
+def check_transparency(path: Path) -> None:
+    """Refuses a file of a format that has no transparency."""
+    if image_format(path) == "JPEG":
+        raise InvalidOptions(f"cannot write {path.name!r}: JPEG has no transparency; name a .png or .webp file")
+
+
 def save_image(
     image: Image.Image,
     path: Path,
@@ -230,6 +252,8 @@ def save_image(
     and WebP, into EXIF's UserComment, where other tools look for it.
     """
     kind = image_format(path)
+    if image.mode == "RGBA":
+        check_transparency(path)
     extra: dict[str, Any] = {"icc_profile": icc_profile} if icc_profile else {}
     tags = Image.Exif()
     if exif:

@@ -14,27 +14,73 @@ from engine.options import GenerationOptions
 from engine.photo import save_image
 
 
-@dataclass(frozen=True)
-class Result:
-    """The picture and how it came to be.
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """The subject on a background, and how that came to be.
 
-    image: the photo on its new background, RGB, the photo's size.  alpha: the mask it was cut out
-    with, L.  background: the painted background alone, RGB, the photo's size.  options: all that
-    was asked for or filled in, the seed among it.  working_size: width and height that the model
-    painted at.  seconds: wall time per stage.  peak_memory: of the process so far, in bytes.
+    image: RGB, the canvas's size; RGBA where the background is transparent.  alpha: what the subject was put there
+    by, L.  background: what lies behind it, as image.  background_name: the given one's name, or the prompt.
+    shadow, colour_match: whether the background got a shadow and the subject's light.
+    seconds: wall time per stage.  peak_memory: of the process so far, in bytes.
     """
 
     image: Image.Image
     alpha: Image.Image
     background: Image.Image
-    options: GenerationOptions
-    model: str
-    backend: str
-    working_size: tuple[int, int]
+    background_name: str
+    shadow: bool = False
+    colour_match: bool = False
     seconds: dict[str, float]
     peak_memory: int
     icc_profile: bytes | None = dataclasses.field(default=None, repr=False)
     exif: bytes | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def parameters(self) -> str:
+        """How the picture was made, in the lines that image tools know as `parameters`."""
+        facts = {"Background": self.background_name, **self._extras, **_version()}
+        return ", ".join(f"{key}: {value}" for key, value in facts.items())
+
+    @property
+    def _extras(self) -> dict[str, str]:
+        wanted = {"Contact shadow": self.shadow, "Colour match": self.colour_match}
+        return {name: "yes" for name, is_wanted in wanted.items() if is_wanted}
+
+    def save(self, path: str | Path) -> None:
+        """Writes the image (.png, .jpg or .webp), whole or not at all.
+
+        It carries `parameters` and keeps the photo's colour profile and EXIF, less its GPS position.
+        """
+        save_image(self.image, Path(path), parameters=self.parameters, icc_profile=self.icc_profile, exif=self.exif)
+
+    def summary(self) -> dict[str, Any]:
+        """The facts as plain values, fit for JSON."""
+        return {
+            "background": self.background_name,
+            "shadow": self.shadow,
+            "colour_match": self.colour_match,
+            "size": list(self.image.size),
+            "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
+            "peak_memory": self.peak_memory,
+        }
+
+
+def _version() -> dict[str, str]:
+    return {"Version": f"cyclorama {version('cyclorama')}"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Picture):
+    """A picture whose background was painted.
+
+    options: all that was asked for or filled in, the seed among it.  working_size: width and height that the model
+    painted at.
+    """
+
+    options: GenerationOptions
+    model: str
+    backend: str
+    working_size: tuple[int, int]
 
     @property
     def seed(self) -> int:
@@ -43,7 +89,7 @@ class Result:
 
     @property
     def parameters(self) -> str:
-        """How the picture was made, in the lines that image tools know as `parameters`."""
+        """As for any picture; the first line is the prompt."""
         options = self.options
         lines = [options.prompt]
         if options.negative_prompt:
@@ -62,25 +108,17 @@ class Result:
             "Model": self.model,
             "Denoising strength": f"{options.strength:g}",
             **{name: value for name, (value, plain) in cheaper.items() if value != plain},
-            "Version": f"cyclorama {version('cyclorama')}",
+            **self._extras,
+            **_version(),
         }
         return "\n".join([*lines, ", ".join(f"{key}: {value}" for key, value in facts.items())])
 
-    def save(self, path: str | Path) -> None:
-        """Writes the image (.png, .jpg or .webp), whole or not at all.
-
-        It carries `parameters` and keeps the photo's colour profile and EXIF, less its GPS position.
-        """
-        save_image(self.image, Path(path), parameters=self.parameters, icc_profile=self.icc_profile, exif=self.exif)
-
     def summary(self) -> dict[str, Any]:
-        """The facts as plain values, fit for JSON."""
+        """As for any picture, with all options."""
         return {
+            **super().summary(),
             **dataclasses.asdict(self.options),
             "model": self.model,
             "backend": self.backend,
-            "size": list(self.image.size),
             "working_size": list(self.working_size),
-            "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
-            "peak_memory": self.peak_memory,
         }

@@ -99,11 +99,37 @@ def test_hints_by_the_command() -> None:
     run("generate", CUP, "-p", "a garden", *QUICK, "--box", "150,0,350,400", "-o", "out.png")
 
 
+def test_given_backgrounds_by_the_command() -> None:
+    assert run("generate", CUP, "--background", "white").stdout == "coffee-background.png\n"
+    report = json.loads(run("generate", CUP, "--blur", "-o", "blurred.jpg", "--json").stdout)
+    assert report["images"][0]["file"] == "blurred.jpg"
+    assert report["images"][0]["background"] == "the photo's own, out of focus"
+    place = ("--canvas", "4:5", "--subject-scale", "1", "--subject-position", "0.5,1")
+    run("generate", CUP, "--background", "transparent", "--shadow", *place, "-o", "shop.png")
+    with Image.open("shop.png") as image, Image.open("blurred.jpg") as blurred:
+        assert (image.mode, image.size) == ("RGBA", (600, 750))
+        assert blurred.size == (600, 400)
+    run("generate", CUP, "-p", "a garden", *QUICK, *place, "--shadow", "--color-match", "-o", "painted.png")
+    with Image.open("painted.png") as image:
+        assert image.size == (600, 750)
+        assert "Contact shadow: yes, Colour match: yes" in image.info["parameters"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
         (["generate", "none.jpg", "-p", "a"], 1, "there is no file none.jpg"),
-        (["generate", CUP], 2, "Missing option '-p'"),
+        (["generate", CUP], 2, "either -p PROMPT, --background or --blur"),
+        (["generate", CUP, "-p", "a", "--blur"], 2, "either -p PROMPT, --background or --blur"),
+        (["generate", CUP, "--background", "reddish"], 1, "there is no file reddish, and no colour is called so"),
+        (["generate", CUP, "--background", "red", "--steps", "4", "--seed", "1"], 2, "--steps, --seed: for painting"),
+        (["generate", CUP, "--background", "red", "--colour-match"], 2, "the colour that was asked for, red"),
+        (["generate", CUP, "--background", "transparent", "-o", "out.jpg"], 2, "JPEG has no transparency"),
+        (["generate", CUP, "--blur", "--color-match"], 2, "has the subject's light already"),
+        (["generate", CUP, "-p", "a", "--canvas", "wide"], 2, "a ratio like 4:5 or a size like 1080x1350"),
+        (["generate", CUP, "-p", "a", "--subject-position", "left"], 2, "wanted x,y, each 0 to 1"),
+        (["generate", CUP, "-p", "a", "--subject-scale", "20"], 2, "subject_scale must be 0.01 to 10"),
+        (["generate", CUP, "-p", "a", "--canvas", "square", "--strength", ".5"], 2, "lets the old background through"),
         (["generate", CUP, "-p", " "], 2, "the prompt is empty"),
         (["generate", CUP, "-p", "a", "-o", "out.gif"], 2, "must end in .png"),
         (["generate", CUP, "-p", "a", "-o", "no/folder/out.png"], 1, "there is no folder no/folder"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from engine import BackgroundGenerator
+from engine import BackgroundGenerator, cut_out
 from engine.composite import composite
 from engine.edges import foreground_colours
 from tests.conftest import PHOTOS
@@ -68,16 +68,17 @@ def test_tiny_photos(thin: tuple[int, int]) -> None:
 def test_a_result_is_composited_from_them_and_keeps_the_subject() -> None:
     generator = BackgroundGenerator.load("nano")
     prepared = generator.prepare(PHOTOS / "flower.jpg")
+    cutout = prepared.cutout
     result = generator.generate(prepared, "a beach", seed=0, num_inference_steps=2)
     image, alpha = np.asarray(result.image), np.asarray(result.alpha)
-    np.testing.assert_array_equal(image[alpha == 255], prepared.photo.rgb[alpha == 255])
-    expected = composite(prepared.foreground, alpha, np.asarray(result.background))
+    np.testing.assert_array_equal(image[alpha == 255], cutout.photo.rgb[alpha == 255])
+    expected = composite(cutout.foreground, alpha, np.asarray(result.background))
     np.testing.assert_array_equal(image, expected)
-    assert (prepared.foreground != prepared.photo.rgb).any()
+    assert (cutout.foreground != cutout.photo.rgb).any()
     assert result.seconds["edges"] > 0
 
 
 def test_a_cut_outs_own_colours_are_left_alone() -> None:
     colours, alpha, _ = scene()
-    prepared = BackgroundGenerator.load("nano").prepare(np.dstack([colours, alpha]))
-    np.testing.assert_array_equal(prepared.foreground, colours)
+    cutout = cut_out(np.dstack([colours, alpha]))
+    np.testing.assert_array_equal(cutout.foreground, colours)

@@ -28,8 +28,8 @@ def picture(
     return Result(
         image=Image.fromarray(image), alpha=Image.fromarray(alpha),
         background=Image.fromarray(image if background is None else background),
-        options=GenerationOptions("a beach", seed=seed), model="", backend="", working_size=(64, 64), seconds={},
-        peak_memory=0,
+        background_name="a beach", options=GenerationOptions("a beach", seed=seed), model="", backend="",
+        working_size=(64, 64), seconds={}, peak_memory=0,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from engine import BackgroundGenerator, BadImage, GenerationOptions, InvalidOptions, Scene
 from engine.model_folder import ModelFolder
-from engine.options import resolve_options
+from engine.options import NEGATIVE_PROMPT, resolve_options
 from export import export_checkpoint
 from tests.checkpoints import make_checkpoint
 from tests.conftest import DATA, PHOTOS
@@ -184,14 +184,24 @@ def test_presets(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     assert "not distilled" in caplog.text
     assert resolve_options(folder, "a", "balanced", num_inference_steps=3, guidance_scale=2.0).num_inference_steps == 3
     plain = resolve_options(folder, "a")
+    assert plain.negative_prompt == ""  # of nano's own manifest, too
     assert (plain.cache_interval, plain.guidance_interval) == (1, (0, 1))  # of nano's own manifest
     lcm = export_checkpoint(make_checkpoint(tmp_path / "c", unet="lcm"), tmp_path / "lcm", format="onnx")
     options = resolve_options(ModelFolder(lcm), "a", "fast")
     assert options.token_downsampling
     assert not resolve_options(ModelFolder(lcm), "a", "fast", cache_interval=2).token_downsampling
     assert (options.sampler, options.num_inference_steps, options.guidance_scale) == ("lcm", 4, 8.0)
+    assert options.negative_prompt == ""
     with pytest.raises(InvalidOptions, match="takes no negative prompt"):
         resolve_options(ModelFolder(lcm), "a", negative_prompt="b")
+
+
+def test_the_default_negative_prompt_can_be_changed_and_switched_off(tmp_path: Path) -> None:
+    folder = ModelFolder(export_checkpoint(make_checkpoint(tmp_path / "c"), tmp_path / "m", format="onnx"))
+    assert resolve_options(folder, "a").negative_prompt == NEGATIVE_PROMPT
+    assert resolve_options(folder, "a", negative_prompt="").negative_prompt == ""
+    assert resolve_options(folder, "a", negative_prompt="cars").negative_prompt == "cars"
+    assert resolve_options(folder, "a", guidance_scale=1.0).negative_prompt == ""  # where it would do nothing
 
 
 def test_the_checkpoint_s_own_spacing_is_kept_where_the_preset_has_none(nano: BackgroundGenerator) -> None:

@@ -12,9 +12,10 @@ import torch
 from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image, ImageDraw
 
-from engine import BackgroundGenerator, Photo, Scene
+from engine import BackgroundGenerator, Cutout, Photo, Scene
 from engine.backends import Backend
 from engine.frame import Frame
+from engine.placement import Placement
 from export import export_checkpoint
 from tests.checkpoints import NANO_CHECKPOINT, UNETS, make_checkpoint
 from tests.conftest import PHOTOS
@@ -46,7 +47,9 @@ def painted_by_us(model: Path, backend: Backend, size: tuple[int, int], **option
     rgb, mask = np.asarray(photo), (np.asarray(paint) > 127).astype(np.float32)
     frame = Frame(*size, (0, 0, *size))
     alpha = np.where(mask > 0, 0, 255).astype(np.uint8)
-    scene = Scene(Photo(rgb), alpha, frame, frame.place_photo(rgb), mask[None, None], generator.vae, {})
+    cutout = Cutout(Photo(rgb), alpha, Placement(size, 1, 0, 0), alpha, rgb, {})
+    scene = Scene(cutout, frame, frame.place_photo(rgb), mask[None, None], generator.vae, {})
+    options = {"negative_prompt": "", **options}  # none, as in diffusers
     for step in generator.steps(scene, PROMPT, seed=SEED, timestep_spacing=SPACING, **PLAIN, **options):
         last = step
     painted: np.ndarray[Any, Any] = generator.vae.decode(last.denoised)[0].transpose(1, 2, 0)

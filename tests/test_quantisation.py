@@ -62,6 +62,7 @@ def test_what_is_pasted_over_does_not_count() -> None:
 
 def result(background: np.ndarray, alpha: np.ndarray) -> Result:
     return Result(
+        background_name="",
         image=Image.fromarray(background), alpha=Image.fromarray(alpha), background=Image.fromarray(background),
         options=GenerationOptions("a beach"), model="", backend="", working_size=(64, 64), seconds={}, peak_memory=0,
         icc_profile=None, exif=None,
@@ -112,7 +113,7 @@ def test_what_is_recorded_is_what_the_unet_gets_by_the_models_own_preset() -> No
     generator = BackgroundGenerator.load("nano")
     session = generator.unet.session
     scenes = SMALL.scenes(generator)
-    assert all(abs(scene.photo.size[0] * scene.photo.size[1] / 256**2 - 1) < 0.02 for scene in scenes)
+    assert all(abs(scene.cutout.size[0] * scene.cutout.size[1] / 256**2 - 1) < 0.02 for scene in scenes)
     samples, again = (list(SMALL.record(generator, scenes)) for _ in range(2))
     assert len(samples) == 16
     for feeds, same in zip(samples, again, strict=True):

@@ -1,0 +1,105 @@
+"""Backgrounds that are given rather than painted: a picture, a colour, nothing, or the photo's own out of focus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageColor, ImageOps
+
+from engine.blur import box_mean, disc_mean
+from engine.errors import BadImage
+from engine.photo import Photo, Pixels, Source, convert_colours, load_photo
+
+Array = npt.NDArray[np.float32]
+
+_SIDE = 1024  # the most that is blurred
+_APERTURE = 0.02  # radius of a point out of focus, of the longer side
+_FRINGE = 0.004  # of the longer side: so near the subject nothing is taken for background
+_GAMMA = 2.2  # light is blurred, not its code values: bright points stay bright
+
+
+@dataclass(frozen=True)
+class Background:
+    """A given background.  name: the file's, or the colour.  photo: its pixels; of a plain colour, one."""
+
+    name: str
+    photo: Photo
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one colour, or none, all over."""
+        return self.photo.size == (1, 1)
+
+    @classmethod
+    def load(cls, source: Source) -> Background:
+        """From an image or its file, a colour (`white`, `#f0f0f0`, `rgb(240, 240, 240)`), or `transparent`.
+
+        Where a file is called like a colour, it is the file. Raises BadImage.
+        """
+        if not isinstance(source, str) or Path(source).exists():
+            return cls(Path(source).name if isinstance(source, str | Path) else "an image", load_photo(source))
+        if source == "transparent":
+            return cls(source, Photo(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8)))
+        try:
+            colour = np.array(ImageColor.getcolor(source, "RGBA"), np.uint8)[None, None]
+        except ValueError:
+            raise BadImage(
+                f"there is no file {source}, and no colour is called so; name an image, a colour like #f0f0f0, "
+                "or `transparent`"
+            ) from None
+        return cls(source, Photo(colour[..., :3], None if colour[0, 0, 3] == 255 else colour[..., 3]))
+
+    @classmethod
+    def out_of_focus(cls, photo: Photo, alpha: Pixels) -> Background:
+        """A photo's own, out of focus: as a wide aperture shows what lies far behind its subject (alpha, (H, W)).
+
+        None of the subject's colours get into it; behind the subject it is filled with what lies around.
+        """
+        scale = min(1.0, _SIDE / max(photo.size))
+        size = (max(1, round(photo.size[0] * scale)), max(1, round(photo.size[1] * scale)))
+        small, subject = (
+            np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX), np.float32) * np.float32(1 / 255)
+            for pixels in (photo.rgb, alpha)
+        )
+        near = box_mean(subject, max(1, round(_FRINGE * max(size))))
+        linear: Array = small.transpose(2, 0, 1) ** np.float32(_GAMMA)
+        blurred = disc_mean(_filled(linear, (near < 1 / 255).astype(np.float32)), max(1, round(_APERTURE * max(size))))
+        colours = blurred.clip(0, 1) ** np.float32(1 / _GAMMA)
+        image = Image.fromarray(np.round(colours.transpose(1, 2, 0) * 255).astype(np.uint8))
+        rgb = np.asarray(image.resize(photo.size, Image.Resampling.BICUBIC))
+        return cls("the photo's own, out of focus", Photo(rgb, icc_profile=photo.icc_profile))
+
+    def fitted(self, size: tuple[int, int], icc_profile: bytes | None) -> Pixels:
+        """Enlarged or reduced until it covers the size, what sticks out cut off evenly: (H, W, 3), or 4 with alpha.
+
+        icc_profile: the colour profile to come out in; None is sRGB.
+        """
+        rgb = convert_colours(self.photo.rgb, self.photo.icc_profile, icc_profile)
+        pixels = rgb if self.photo.alpha is None else np.dstack([rgb, self.photo.alpha])
+        if self.photo.size == size:
+            return pixels
+        if self.is_plain:
+            return np.tile(pixels, (size[1], size[0], 1))
+        return np.asarray(ImageOps.fit(Image.fromarray(pixels), size, Image.Resampling.LANCZOS))
+
+
+def _filled(colours: Array, weight: Array) -> Array:
+    """Colours (3, H, W) where they count, weight (H, W) 1, and smoothly between them where it is 0.
+
+    Pull and push: Gortler et al., "The Lumigraph" (1996), section 3.4.
+    """
+    height, width = weight.shape
+    if max(height, width) == 1 or weight.all():
+        return colours
+    size = ((width + 1) // 2, (height + 1) // 2)
+    sums, share = _scaled(colours * weight, size), _scaled(weight[None], size)
+    coarse = _filled(sums / np.maximum(share, np.float32(1e-6)), np.minimum(np.float32(1), 4 * share[0]))
+    filled: Array = weight * colours + (1 - weight) * _scaled(coarse, (width, height))
+    return filled
+
+
+def _scaled(planes: Array, size: tuple[int, int]) -> Array:
+    return np.stack([np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR)) for plane in planes])

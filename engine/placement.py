@@ -1,0 +1,164 @@
+"""Where the subject goes: onto a canvas of another size or shape, and where on it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from engine.errors import InvalidOptions
+from engine.notes import note
+from engine.photo import Pixels
+
+_RATIO = re.compile(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)")
+_SIZE = re.compile(r"(\d+)x(\d+)")
+_LEAST_SCALE, _MOST_SCALE = 0.01, 10.0
+_MOST_PIXELS = 89_000_000  # of a canvas; as many as a photo may have
+_CUT_ON_BOTH_SIDES = (0.5, 1.0)  # in the middle, and down: a cut below looks least cut
+_GREY = 127  # of the canvas where the photo does not reach; never to be seen
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a photo lies on a canvas.
+
+    canvas: width and height in pixels.  scale: of the photo; at 1 its pixels stay as they are, bit for bit.
+    left, top: of the photo, in pixels of the canvas; negative where it reaches beyond.
+    """
+
+    canvas: tuple[int, int]
+    scale: float
+    left: int
+    top: int
+
+    def place(self, rgb: Pixels, alpha: Pixels) -> tuple[Pixels, Pixels]:
+        """The subject's colours (H, W, 3) and alpha (H, W) on the canvas; beyond the photo alpha is 0."""
+        height, width = alpha.shape
+        if self == Placement((width, height), 1, 0, 0):
+            return rgb, alpha
+        columns, across = self._overlap(0, self.left, width)
+        rows, down = self._overlap(1, self.top, height)
+        part = (rows, columns)
+        placed = np.full((self.canvas[1], self.canvas[0], 3), _GREY, np.uint8)
+        placed_alpha = np.zeros(placed.shape[:2], np.uint8)
+        if self.scale == 1:
+            seen = (slice(int(down[0]), int(down[1])), slice(int(across[0]), int(across[1])))
+            placed[part], placed_alpha[part] = rgb[seen], alpha[seen]
+        else:
+            size = (columns.stop - columns.start, rows.stop - rows.start)
+            placed[part], placed_alpha[part] = _resized(rgb, alpha, size, (across[0], down[0], across[1], down[1]))
+        return placed, placed_alpha
+
+    def _overlap(self, axis: int, start: int, length: int) -> tuple[slice, tuple[float, float]]:
+        """Where canvas and photo lie over each other along an axis: in pixels of the canvas, and of the photo."""
+        first, last = max(0, start), min(self.canvas[axis], start + round(self.scale * length))
+        return slice(first, last), ((first - start) / self.scale, min((last - start) / self.scale, length))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a person can ask of the subject's place.
+
+    canvas: `square`, a ratio such as `4:5` (the smallest canvas of that shape that holds the photo), or a size such as
+    `1080x1350`; the photo's own if left out.  subject_scale: 1 keeps the photo's pixels as they are, 0.5 halves it;
+    left out, 1, or what fits the photo into a smaller canvas.  subject_position: x and y, 0 to 1: of the room that
+    the subject leaves on the canvas, the share that is left of it and above it; (0.5, 1) stands in the middle of the
+    bottom edge. Left out, as in the photo: a subject that the photo's edge cuts off stays at the canvas's edge.
+    """
+
+    canvas: str | None = None
+    subject_scale: float | None = None
+    subject_position: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.canvas is not None:
+            self._canvas_size((1, 1))
+        if self.subject_scale is not None and not _LEAST_SCALE <= self.subject_scale <= _MOST_SCALE:
+            raise InvalidOptions(
+                f"subject_scale must be {_LEAST_SCALE:g} to {_MOST_SCALE:g}, got {self.subject_scale}; "
+                "1 keeps the photo's own pixels"
+            )
+        if self.subject_position is not None and not all(0 <= share <= 1 for share in self.subject_position):
+            x, y = self.subject_position
+            raise InvalidOptions(f"subject_position must be two numbers from 0 to 1, got {x:g},{y:g}")
+
+    def _canvas_size(self, photo_size: tuple[int, int]) -> tuple[int, int]:
+        if self.canvas is None:
+            return photo_size
+        text = "1:1" if self.canvas == "square" else self.canvas
+        if match := _SIZE.fullmatch(text):
+            size = int(match[1]), int(match[2])
+        elif match := _RATIO.fullmatch(text):
+            width, height = float(match[1]), float(match[2])
+            if not 0.05 <= width / max(height, 1e-9) <= 20:
+                raise InvalidOptions(f"a canvas has a shape from 1:20 to 20:1, got {self.canvas}")
+            scale = max(photo_size[0] / width, photo_size[1] / height)
+            size = round(width * scale), round(height * scale)
+        else:
+            raise InvalidOptions(
+                f"a canvas is `square`, a ratio like 4:5 or a size like 1080x1350, got {self.canvas!r}"
+            )
+        if not 1 <= size[0] * size[1] <= _MOST_PIXELS:
+            raise InvalidOptions(
+                f"a canvas has up to {_MOST_PIXELS // 1_000_000} million pixels, got {size[0]}x{size[1]}"
+            )
+        return size
+
+    def placement(self, alpha: Pixels) -> Placement:
+        """Where the photo of a subject's alpha (H, W) comes to lie. Raises InvalidOptions."""
+        size = alpha.shape[1], alpha.shape[0]
+        canvas = self._canvas_size(size)
+        scale = self.subject_scale or min(1.0, canvas[0] / size[0], canvas[1] / size[1])
+        corner = []
+        for axis in (0, 1):
+            marked = np.flatnonzero((alpha > 127).any(axis))
+            start, stop = int(marked[0]), int(marked[-1]) + 1
+            if scale * (stop - start) < 1:
+                raise InvalidOptions(f"a subject_scale of {scale:g} leaves nothing of this subject; make it larger")
+            room = size[axis] - (stop - start)
+            share = start / room if room else _CUT_ON_BOTH_SIDES[axis]
+            if self.subject_position is not None:
+                share = self.subject_position[axis]
+            corner.append(round(share * (canvas[axis] - scale * (stop - start)) - scale * start))
+        placement = Placement(canvas, scale, corner[0], corner[1])
+        _tell_cut_edges(alpha, placement)
+        return placement
+
+
+def _tell_cut_edges(alpha: Pixels, placement: Placement) -> None:
+    """Where the photo's edge cuts the subject off, that shows once it lies within the picture."""
+    right = placement.left + placement.scale * alpha.shape[1]
+    bottom = placement.top + placement.scale * alpha.shape[0]
+    inside = {
+        "left": (alpha[:, 0], placement.left > 0),
+        "upper": (alpha[0], placement.top > 0),
+        "right": (alpha[:, -1], right < placement.canvas[0] - 1),
+        "lower": (alpha[-1], bottom < placement.canvas[1] - 1),
+    }
+    cut = [name for name, (line, is_inside) in inside.items() if is_inside and (line > 127).any()]
+    if cut:
+        note(
+            f"the photo's edge cuts the subject off ({', '.join(cut)}), which shows on this canvas; "
+            "move or enlarge the subject until that lies beyond"
+        )
+
+
+def _resized(
+    rgb: Pixels, alpha: Pixels, size: tuple[int, int], box: tuple[float, float, float, float]
+) -> tuple[Pixels, Pixels]:
+    """A part of the photo in another size. Colours count by alpha: none of the old background comes along."""
+
+    def resized(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS, box))
+
+    weight = alpha * np.float32(1 / 255)
+    share = resized(weight)
+    colours = np.array(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS, box))
+    is_subject = share > 1 / 255
+    for channel in range(3):
+        own = resized(rgb[..., channel] * weight)[is_subject] / share[is_subject]
+        colours[..., channel][is_subject] = np.clip(np.round(own), 0, 255)
+    return colours, np.clip(np.round(share * 255), 0, 255).astype(np.uint8)

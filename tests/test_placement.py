@@ -1,0 +1,129 @@
+"""Where the subject goes: sizes and places worked out by hand, pixels as they were."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.errors import InvalidOptions
+from engine.placement import Layout, Placement
+
+RGB = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+
+
+def block(left: int, top: int, right: int, bottom: int) -> np.ndarray:
+    """The alpha of a subject in a photo of 60x40."""
+    alpha = np.zeros((40, 60), np.uint8)
+    alpha[top:bottom, left:right] = 255
+    return alpha
+
+
+@pytest.mark.parametrize(
+    ("canvas", "size"),
+    [
+        (None, (60, 40)), ("square", (60, 60)), ("1:1", (60, 60)), ("3:1", (120, 40)), ("4:5", (60, 75)),
+        ("1.91:1", (76, 40)), ("90x30", (90, 30)),
+    ],
+)  # fmt: skip
+def test_canvases(canvas: str | None, size: tuple[int, int]) -> None:
+    assert Layout(canvas).placement(block(10, 10, 20, 20)).canvas == size
+
+
+def test_left_alone_nothing_moves() -> None:
+    alpha = block(7, 11, 31, 37)
+    placement = Layout().placement(alpha)
+    assert placement == Placement((60, 40), 1, 0, 0)
+    rgb, placed = placement.place(RGB, alpha)
+    assert rgb is RGB
+    assert placed is alpha
+
+
+@pytest.mark.parametrize(
+    ("position", "corner"), [((0, 0), (0, 0)), ((0.5, 0.5), (40, 20)), ((1, 1), (80, 40)), ((0.5, 1), (40, 40))]
+)
+def test_positions(position: tuple[float, float], corner: tuple[int, int]) -> None:
+    alpha = block(10, 10, 30, 30)
+    placement = Layout("100x60", subject_position=position).placement(alpha)
+    rgb, placed = placement.place(RGB, alpha)
+    x, y = corner
+    assert placed.shape == (60, 100)
+    np.testing.assert_array_equal(np.argwhere(placed)[0], (y, x))
+    assert np.count_nonzero(placed) == 400
+    np.testing.assert_array_equal(rgb[y : y + 20, x : x + 20], RGB[10:30, 10:30])
+
+
+@pytest.mark.parametrize(
+    ("alpha", "edge"),
+    [
+        (block(20, 25, 40, 40), np.s_[-1, :]), (block(20, 0, 40, 15), np.s_[0, :]),
+        (block(0, 5, 20, 30), np.s_[:, 0]), (block(45, 5, 60, 30), np.s_[:, -1]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("scale", [0.37, 0.5, 1, 1.9])
+def test_what_the_photo_s_edge_cuts_off_stays_at_the_edge(
+    alpha: np.ndarray, edge: Any, scale: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "cyclorama"):
+        placed = Layout("150x130", subject_scale=scale).placement(alpha).place(RGB, alpha)[1]
+    assert placed[edge].max() == 255
+    assert not caplog.records
+
+
+def test_an_edge_that_shows_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    alpha = block(20, 25, 40, 40)
+    with caplog.at_level(logging.WARNING, "cyclorama"):
+        Layout("square", subject_position=(0.5, 0.5)).placement(alpha)
+    assert "the photo's edge cuts the subject off (lower), which shows" in caplog.text
+
+
+def test_a_smaller_canvas_shrinks_the_photo_until_it_fits() -> None:
+    placement = Layout("30x30").placement(block(10, 10, 20, 20))
+    assert placement.scale == 0.5
+    assert Layout("30x30", subject_scale=1).placement(block(10, 10, 20, 20)).scale == 1
+
+
+def test_resized_it_brings_none_of_the_old_background_along() -> None:
+    rgb = np.zeros((40, 60, 3), np.uint8)
+    rgb[..., 1] = 255  # a red subject on a green ground
+    alpha = block(20, 10, 40, 30)
+    rgb[alpha == 255] = (255, 0, 0)
+    for scale in (0.45, 1.7):
+        colours, placed = Layout(subject_scale=scale, subject_position=(0.4, 0.6)).placement(alpha).place(rgb, alpha)
+        assert (placed > 127).sum() == pytest.approx(400 * scale**2, rel=0.15)
+        assert (colours[placed > 10] == (255, 0, 0)).all()
+
+
+def test_a_subject_larger_than_its_canvas_is_cropped() -> None:
+    alpha = block(10, 10, 50, 30)
+    rgb, placed = Layout("20x20", subject_scale=1, subject_position=(1, 0)).placement(alpha).place(RGB, alpha)
+    assert (placed == 255).all()
+    np.testing.assert_array_equal(rgb, RGB[10:30, 30:50])
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ({"canvas": "wide"}, "a canvas is `square`, a ratio like 4:5 or a size like 1080x1350, got 'wide'"),
+        ({"canvas": "0x10"}, "up to 89 million pixels, got 0x10"),
+        ({"canvas": "100000x100000"}, "up to 89 million pixels"),
+        ({"canvas": "1:0"}, "a shape from 1:20 to 20:1"),
+        ({"canvas": "90:1"}, "a shape from 1:20 to 20:1"),
+        ({"subject_scale": 0.0}, "subject_scale must be 0.01 to 10, got 0.0"),
+        ({"subject_scale": float("nan")}, "subject_scale must be 0.01 to 10"),
+        ({"subject_position": (0.5, 1.2)}, "two numbers from 0 to 1, got 0.5,1.2"),
+    ],
+)
+def test_impossible_layouts(layout: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidOptions, match=message):
+        Layout(**layout)  # type: ignore[arg-type]
+
+
+def test_a_ratio_may_be_too_much_for_a_photo_and_a_scale_too_little() -> None:
+    wide = np.full((8000, 8000), 255, np.uint8)
+    with pytest.raises(InvalidOptions, match="up to 89 million pixels, got 16000x8000"):
+        Layout("2:1").placement(wide)
+    with pytest.raises(InvalidOptions, match="leaves nothing of this subject"):
+        Layout(subject_scale=0.01).placement(block(10, 10, 20, 20))
