@@ -95,8 +95,10 @@ def _filled(colours: Array, weight: Array) -> Array:
     if max(height, width) == 1 or weight.all():
         return colours
     size = ((width + 1) // 2, (height + 1) // 2)
-    sums, share = _scaled(colours * weight, size), _scaled(weight[None], size)
-    coarse = _filled(sums / np.maximum(share, np.float32(1e-6)), np.minimum(np.float32(1), 4 * share[0]))
+    sums: Array = _scaled(colours * weight, size)
+    share = _scaled(weight[None], size)
+    sums /= np.maximum(share, 1e-6)
+    coarse = _filled(sums, np.minimum(1, 4 * share[0]))
     filled: Array = weight * colours + (1 - weight) * _scaled(coarse, (width, height))
     return filled
 
