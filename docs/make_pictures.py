@@ -7,7 +7,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from benchmarks.masks import PROMPTS
-from engine import BackgroundGenerator
+from engine import BackgroundGenerator, Picture, cut_out
 
 DOCS = Path(__file__).parent
 ROWS = {
@@ -26,8 +26,36 @@ def main() -> None:
     generator = BackgroundGenerator.load("nano")
     before_after(generator).save(DOCS / "before-after.jpg", quality=90)
     every_photo_by_every_prompt(generator).save(DOCS / "sheet.jpg", quality=85)
+    places(generator).save(DOCS / "places.jpg", quality=90)
     for name, photos in MASKS.items():
         masks_and_edges(generator, photos).save(DOCS / f"masks-{name}.jpg", quality=90)
+
+
+def places(generator: BackgroundGenerator) -> Image.Image:
+    """Each row: a photo, then its subject on what is not painted, or not on the photo's own canvas."""
+    rows = []
+    for name in ("coffee", "drum"):
+        photo = DOCS / "photos" / f"{name}.jpg"
+        cutout = cut_out(photo)
+        portrait = generator.prepare(photo, canvas="4:5")
+        pictures = (
+            cutout.on(cutout.out_of_focus()),
+            cut_out(photo, canvas="square").on("white", shadow=True),
+            generator.generate(portrait, "grey studio backdrop", seed=0, shadow=True, colour_match=True),
+            cut_out(photo, canvas="16:9", subject_scale=0.7, subject_position=(0.1, 0.9)).on("transparent"),
+        )
+        shown = [Image.fromarray(cutout.photo.rgb), *(_on_squares(picture) for picture in pictures)]
+        rows.append([picture.resize((round(220 * picture.width / picture.height), 220)) for picture in shown])
+    return _sheet(rows)
+
+
+def _on_squares(picture: Picture) -> Image.Image:
+    """What is transparent, on grey squares, as it is shown everywhere."""
+    if picture.image.mode == "RGB":
+        return picture.image
+    y, x = np.indices((picture.image.height, picture.image.width)) // 16
+    squares = Image.fromarray(np.where((x + y) % 2, 205, 255).astype(np.uint8)).convert("RGBA")
+    return Image.alpha_composite(squares, picture.image).convert("RGB")
 
 
 def before_after(generator: BackgroundGenerator) -> Image.Image:
@@ -80,7 +108,7 @@ def _fit(picture: Image.Image, width: int) -> Image.Image:
 
 
 def _sheet(rows: list[list[Image.Image]]) -> Image.Image:
-    width = sum(picture.width + GAP for picture in rows[0]) - GAP
+    width = max(sum(picture.width + GAP for picture in row) for row in rows) - GAP
     sheet = Image.new("RGB", (width, sum(row[0].height + GAP for row in rows) - GAP), "white")
     top = 0
     for row in rows:

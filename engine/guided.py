@@ -35,19 +35,19 @@ def enlarge_along_edges(alpha: Array, rgb: Pixels) -> Pixels:
     radius = max(1, round(_RADIUS * max(size) / max(alpha.shape)))
     slope, offset = _coefficients(guide, coarse, radius)
     # Of few pixels, where the coefficients are known; at the photo's rows they are found by interpolation.
-    planes = [Image.fromarray(plane) for plane in (*slope, offset, coarse)]
+    planes = [Image.fromarray(plane) for plane in (coarse, offset, *slope)]
     result = np.empty((height, width), np.uint8)
     for top in range(0, height, _ROWS):
         bottom = min(top + _ROWS, height)
         part = (0, top * size[1] / height, size[0], bottom * size[1] / height)
-        *slopes, constant, smooth = (
-            np.asarray(plane.resize((width, bottom - top), Image.Resampling.BILINEAR, part)) for plane in planes
-        )
-        value = constant.copy()
-        for channel, factor in enumerate(slopes):
-            value += factor * (rgb[top:bottom, :, channel] * np.float32(1 / 255) - _MIDDLE)
+        resized = (plane.resize((width, bottom - top), Image.Resampling.BILINEAR, part) for plane in planes)
+        value = np.array(next(resized))
         # Away from the edge there is nothing to find, and the filter's windows would let it bleed.
-        value = np.where(np.abs(smooth - np.float32(0.5)) < _UNSURE, value, smooth)
+        band = np.abs(value - np.float32(0.5)) < _UNSURE
+        if band.any():
+            constant, *slopes = (np.asarray(plane)[band] for plane in resized)
+            colours = rgb[top:bottom][band] * np.float32(1 / 255) - _MIDDLE
+            value[band] = constant + sum(factor * colours[:, channel] for channel, factor in enumerate(slopes))
         result[top:bottom] = np.clip(np.round(value * 255), 0, 255)
     return result
 

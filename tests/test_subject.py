@@ -24,7 +24,7 @@ from engine import (
 )
 from engine.mask_networks import U2NetP, _of_rembg, mask_network
 from engine.regions import clean, label
-from engine.subject import Hints, subject_alpha
+from engine.subject import Hints, _reaching_all_sides, subject_alpha
 from models.catalogue import U2NETP_FILE
 from tests.conftest import DATA, PHOTOS
 
@@ -207,6 +207,23 @@ def test_outside_a_box_there_is_nothing() -> None:
     inside[100:250, 250:370] = True
     assert (alpha[~inside] == 0).all()
     assert (alpha[inside] > 127).mean() > 0.5
+
+
+def test_a_box_in_which_there_is_nothing() -> None:
+    sky = np.full((400, 600, 3), (120, 160, 220), np.uint8)
+    with pytest.raises(NoSubject, match="no subject found"):
+        find_subject(sky, hints=Hints((100, 100, 300, 200)))
+
+
+def test_what_is_seen_faintly_reaches_the_sides_of_its_box() -> None:
+    confidence = np.zeros((100, 80), np.float32)
+    confidence[10:90, 30:50] = 0.9
+    assert _reaching_all_sides(confidence) == 0.5  # nothing does; as it was
+    confidence[3:97, 2:77] = np.maximum(confidence[3:97, 2:77], 0.15)
+    assert _reaching_all_sides(confidence) == 0.1
+    confidence[3:97, 2:77] = 0.6
+    assert _reaching_all_sides(confidence) == 0.5
+    assert _reaching_all_sides(np.zeros((3, 3), np.float32)) == 0.5
 
 
 def test_a_box_on_a_very_thin_photo() -> None:
