@@ -226,7 +226,7 @@ def plot(report: Report, folder: Path) -> list[Path]:
         axes.set_yticks(range(len(entries)), [entry["name"] for entry in entries])
         axes.invert_yaxis()
         axes.set_xlabel("seconds, photo to picture, warm")
-        axes.legend(ncols=2, frameon=False)
+        axes.legend(ncols=5, frameon=False, loc="lower center", bbox_to_anchor=(0.4, 1))
         axes.spines[["top", "right"]].set_visible(False)
         written.append(folder / "stages.png")
         figure.savefig(written[-1], dpi=110)

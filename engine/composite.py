@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 from engine.light import Light, matched
 from engine.photo import Pixels
@@ -49,10 +50,5 @@ def _over_opaque(foreground: Pixels, alpha: Pixels, background: Pixels) -> Pixel
 
 
 def _over_transparent(foreground: Pixels, alpha: Pixels, background: Pixels) -> Pixels:
-    """Porter and Duff, "Compositing Digital Images" (1984), with colours not multiplied by alpha."""
-    own = alpha.astype(np.uint32) * 255
-    behind = (255 - alpha.astype(np.uint32)) * background[..., 3:]
-    total = own + behind  # 255 * 255 where nothing shines through
-    divisor = np.maximum(total, 1)
-    colours = (own * foreground + behind * background[..., :3] + divisor // 2) // divisor
-    return np.concatenate([colours, (total + 127) // 255], axis=-1).astype(np.uint8)
+    front = Image.fromarray(np.concatenate([foreground, alpha], axis=-1))
+    return np.asarray(Image.alpha_composite(Image.fromarray(background), front))
