@@ -127,7 +127,7 @@ def _mask_options(command: Callable[P, T]) -> Callable[P, T]:
     for option in (
         click.option("--drop", type=click.Path(path_type=Path), help="Brush mask: white over what is not the subject."),
         click.option("--keep", type=click.Path(path_type=Path), help="Brush mask: white over what is the subject."),
-        click.option("--box", callback=_box, metavar="X,Y,W,H", help="The subject is within, in pixels of the photo."),
+        click.option("--box", callback=_box, metavar="X,Y,W,H", help="Close around the subject, in pixels of the photo."),
         click.option("--mask-model", help="u2netp (built in, the default) or one of rembg's; see `models list`."),
     ):
         command = option(command)
@@ -196,7 +196,7 @@ def _place_options(command: Callable[P, T]) -> Callable[P, T]:
 @_mask_options
 @_place_options
 @click.option("--shadow", is_flag=True, help="A soft shadow where the subject stands.")
-@click.option("--colour-match", "--color-match", is_flag=True, help="Bring the background nearer the subject's light.")
+@click.option("--colour-match", "--color-match", is_flag=True, help="Bring the background nearer the photo's light.")
 @click.option("--backend", type=click.Choice(["auto", "openvino", "onnx"]), default="auto", show_default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of file names.")
@@ -316,15 +316,15 @@ def _put_on_given(
     **_painting: Any,
 ) -> None:
     """The subject on a background that is there already; None: on its own, out of focus."""
-    from engine import Background, InvalidOptions, cut_out
+    from engine import Background, cut_out
     from engine.photo import check_output, check_transparency
 
     check_output(output)
     chosen = None if background is None else Background.load(background)
-    if chosen is None and colour_match:
-        raise InvalidOptions("the photo's own background has the subject's light already; leave out --colour-match")
     if chosen is not None and chosen.photo.alpha is not None:
         check_transparency(output)
+    if chosen is not None and colour_match:
+        chosen.check_match()
     cutout = cut_out(photo, **cutting)
     picture = cutout.on(chosen or cutout.out_of_focus(), shadow=shadow, colour_match=colour_match)
     picture.save(output)
@@ -375,15 +375,14 @@ def mask(
 
     \b
     Examples:
-      cyclorama mask cat.jpg --box 120,80,300,400     the subject is within
+      cyclorama mask cat.jpg --box 120,80,300,400     close around the subject
       cyclorama mask cat.jpg --drop brush.png         what is white there is not the subject
       cyclorama mask cat.jpg -o mask.png              touch it up, then:
       cyclorama generate cat.jpg -p "..." --mask mask.png
     """
-    import numpy as np
     from PIL import Image
 
-    from engine.edges import foreground_colours
+    from engine import cut_out
     from engine.errors import InvalidOptions
     from engine.photo import check_output, load_photo, save_image
     from engine.subject import Hints, subject_alpha
@@ -398,13 +397,11 @@ def mask(
     if output.suffix.lower() != ".png":
         raise InvalidOptions(f"a mask is written as .png, which loses nothing; got {output.name!r}")
     check_output(output)
-    loaded = load_photo(photo)
-    alpha = subject_alpha(loaded, mask_model=mask_model, hints=Hints.read(loaded.size, box, keep, drop))
     if cutout:
-        is_cut_out = alpha is loaded.alpha  # and holds its own colours already
-        rgba = np.dstack([loaded.rgb if is_cut_out else foreground_colours(loaded.rgb, alpha), alpha])
-        save_image(Image.fromarray(rgba), output, icc_profile=loaded.icc_profile)
+        cut_out(photo, mask_model=mask_model, box=box, keep=keep, drop=drop).on("transparent").save(output)
     else:
+        loaded = load_photo(photo)
+        alpha = subject_alpha(loaded, mask_model=mask_model, hints=Hints.read(loaded.size, box, keep, drop))
         save_image(Image.fromarray(alpha), output)
     click.echo(output)
 

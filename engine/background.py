@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageColor, ImageOps
 
 from engine.blur import box_mean, disc_mean
-from engine.errors import BadImage
+from engine.errors import BadImage, InvalidOptions
 from engine.photo import Photo, Pixels, Source, convert_colours, load_photo
 
 Array = npt.NDArray[np.float32]
@@ -23,10 +23,14 @@ _GAMMA = 2.2  # light is blurred, not its code values: bright points stay bright
 
 @dataclass(frozen=True)
 class Background:
-    """A given background.  name: the file's, or the colour.  photo: its pixels; of a plain colour, one."""
+    """A given background.
+
+    name: the file's, or the colour.  photo: its pixels; of a plain colour, one.  is_own: of the subject's own photo.
+    """
 
     name: str
     photo: Photo
+    is_own: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -39,13 +43,15 @@ class Background:
 
         Where a file is called like a colour, it is the file. Raises BadImage.
         """
-        if not isinstance(source, str) or Path(source).exists():
-            return cls(Path(source).name if isinstance(source, str | Path) else "an image", load_photo(source))
-        if source == "transparent":
-            return cls(source, Photo(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8)))
+        if not isinstance(source, str) or _is_file(source):
+            name = Path(source).name if isinstance(source, str | Path) else "an image"
+            # What bytes a name has that are no text could not be written into the picture.
+            return cls(" ".join(name.encode("utf-8", "replace").decode().split()), load_photo(source))
+        if source.lower() == "transparent":
+            return cls("transparent", Photo(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8)))
         try:
             colour = np.array(ImageColor.getcolor(source, "RGBA"), np.uint8)[None, None]
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter of rgb(300, 0, 0)
             raise BadImage(
                 f"there is no file {source}, and no colour is called so; name an image, a colour like #f0f0f0, "
                 "or `transparent`"
@@ -57,7 +63,10 @@ class Background:
         """A photo's own, out of focus: as a wide aperture shows what lies far behind its subject (alpha, (H, W)).
 
         None of the subject's colours get into it; behind the subject it is filled with what lies around.
+        Raises InvalidOptions for a cut-out, which has none.
         """
+        if photo.alpha is not None:
+            raise InvalidOptions("the photo is transparent and has no background of its own to blur; give it another")
         scale = min(1.0, _SIDE / max(photo.size))
         size = (max(1, round(photo.size[0] * scale)), max(1, round(photo.size[1] * scale)))
         small, subject = (
@@ -65,25 +74,44 @@ class Background:
             for pixels in (photo.rgb, alpha)
         )
         near = box_mean(subject, max(1, round(_FRINGE * max(size))))
+        is_background = near < 1 / 255
+        if not is_background.any():  # a mask that is nowhere quite black
+            is_background = subject <= subject.min()
         linear: Array = small.transpose(2, 0, 1) ** np.float32(_GAMMA)
-        blurred = disc_mean(_filled(linear, (near < 1 / 255).astype(np.float32)), max(1, round(_APERTURE * max(size))))
+        blurred = disc_mean(_filled(linear, is_background.astype(np.float32)), max(1, round(_APERTURE * max(size))))
         colours = blurred.clip(0, 1) ** np.float32(1 / _GAMMA)
         image = Image.fromarray(np.round(colours.transpose(1, 2, 0) * 255).astype(np.uint8))
         rgb = np.asarray(image.resize(photo.size, Image.Resampling.BICUBIC))
-        return cls("the photo's own, out of focus", Photo(rgb, icc_profile=photo.icc_profile))
+        return cls("the photo's own, out of focus", Photo(rgb, icc_profile=photo.icc_profile), is_own=True)
+
+    def check_match(self) -> None:
+        """Raises InvalidOptions where a colour match would be out of place."""
+        if self.is_own:
+            raise InvalidOptions("the photo's own background has its light already; leave out the colour match")
+        if self.is_plain:
+            raise InvalidOptions(
+                f"a colour match would change the colour that was asked for, {self.name}; leave it out"
+            )
 
     def fitted(self, size: tuple[int, int], icc_profile: bytes | None) -> Pixels:
         """Enlarged or reduced until it covers the size, what sticks out cut off evenly: (H, W, 3), or 4 with alpha.
 
         icc_profile: the colour profile to come out in; None is sRGB.
         """
-        rgb = convert_colours(self.photo.rgb, self.photo.icc_profile, icc_profile)
-        pixels = rgb if self.photo.alpha is None else np.dstack([rgb, self.photo.alpha])
-        if self.photo.size == size:
-            return pixels
-        if self.is_plain:
-            return np.tile(pixels, (size[1], size[0], 1))
-        return np.asarray(ImageOps.fit(Image.fromarray(pixels), size, Image.Resampling.LANCZOS))
+        photo = self.photo
+        pixels = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
+        if photo.size != size and not self.is_plain:
+            pixels = np.asarray(ImageOps.fit(Image.fromarray(pixels), size, Image.Resampling.LANCZOS))
+        rgb = convert_colours(np.ascontiguousarray(pixels[..., :3]), photo.icc_profile, icc_profile)
+        pixels = rgb if photo.alpha is None else np.dstack([rgb, pixels[..., 3]])
+        return np.tile(pixels, (size[1], size[0], 1)) if self.is_plain else pixels
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # what no file can be called
+        return False
 
 
 def _filled(colours: Array, weight: Array) -> Array:

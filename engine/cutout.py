@@ -59,16 +59,14 @@ class Cutout:
         """The subject on a given background, which is fitted to the canvas.
 
         background: an image or its file, a colour, `transparent`, or `out_of_focus()`.  shadow: a soft one where the
-        subject stands.  colour_match: the background is brought nearer to the subject's light.
+        subject stands.  colour_match: the background is brought nearer to the photo's light.
         Raises BadImage and InvalidOptions.
         """
         seconds = dict(self.seconds)
         with timed(seconds, "background"):
             given = background if isinstance(background, Background) else Background.load(background)
-            if colour_match and given.is_plain:
-                raise InvalidOptions(
-                    f"a colour match would change the colour that was asked for, {given.name}; leave it out"
-                )
+            if colour_match:
+                given.check_match()
             pixels = given.fitted(self.size, self.photo.icc_profile)
         with timed(seconds, "composite"):
             wanted = self.light if colour_match else None

@@ -50,7 +50,7 @@ class Step:
         return image
 
     def result(self) -> Result:
-        """The finished picture from this step: decoded, and composited at the photo's size."""
+        """The finished picture from this step: decoded, and composited at full size."""
         result: Result = self._finish(self.denoised)
         return result
 
@@ -107,7 +107,7 @@ class BackgroundGenerator:
         cutout = cut_out(photo, **options)
         frame = Frame.fit(cutout.size, size, self.folder.size_multiple)
         image = frame.place_photo(cutout.foreground if cutout.is_placed else cutout.photo.rgb)
-        scene = Scene(cutout, frame, image, frame.place_mask(cutout.alpha), self.vae, cutout.seconds)
+        scene = Scene(cutout, frame, image, frame.place_mask(cutout.alpha), self.vae, dict(cutout.seconds))
         if self.folder.is_inpainting:
             _ = scene.masked_image_latents
         return scene

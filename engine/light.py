@@ -37,9 +37,9 @@ def light(pixels: Pixels, weight: Pixels | None = None) -> Light:
 def matched(background: Pixels, wanted: Light) -> Pixels:
     """The background, (H, W, 3) or 4 with alpha, with its white balance and brightness half way to the wanted light's.
 
-    Neither changes by more than a fifth.
+    Brightness, and each channel against the others, change by no more than a fifth.
     """
-    ratio = np.maximum(wanted, 1e-4) / np.maximum(light(np.ascontiguousarray(background[..., :3])), 1e-4)
+    ratio = np.maximum(wanted, 1e-4) / np.maximum(_light_of(background), 1e-4)
     brighter = np.exp(np.log(ratio).mean())
     gains = _bounded((ratio / brighter) ** _SHARE)
     most = gains.max()
@@ -53,6 +53,11 @@ def matched(background: Pixels, wanted: Light) -> Pixels:
         table = np.round(changed ** (1 / _GAMMA) * 255).astype(np.uint8)
         result[..., channel] = table[background[..., channel]]
     return result
+
+
+def _light_of(background: Pixels) -> Light:
+    is_seen = np.ascontiguousarray(background[..., 3]) if background.shape[2] == 4 else None
+    return light(np.ascontiguousarray(background[..., :3]), is_seen)
 
 
 def _bounded(gains: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -28,7 +28,7 @@ class GenerationOptions:
     (DeepCache; on ONNX Runtime always in full).  guidance_interval: from and up to which share of the steps there is
     guidance (Kynkäänniemi et al., 2024), 0 to 1.  token_downsampling: cheaper self-attention on large feature maps, as
     512 pixels have with SD1.5 (ToDo; not on ONNX Runtime); goes without caching.  shadow, colour_match: of the finished
-    background: a soft shadow where the subject stands, and its light (see `engine.composite.finish`).
+    background: a soft shadow where the subject stands, and the photo's light (see `engine.composite.finish`).
     """
 
     prompt: str

@@ -207,6 +207,9 @@ def _kept_exif(image: Image.Image) -> bytes | None:
         exif = image.getexif()
         for tag in (ExifTags.Base.Orientation, ExifTags.IFD.GPSInfo):
             exif.pop(tag, None)
+        if ExifTags.IFD.Exif in exif:
+            for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight):  # the canvas may be another
+                exif.get_ifd(ExifTags.IFD.Exif).pop(tag, None)
         return exif.tobytes() if len(exif) else None
     except Exception:  # damaged EXIF must not cost the photo
         return None

@@ -13,8 +13,8 @@ from engine.errors import InvalidOptions
 from engine.notes import note
 from engine.photo import Pixels
 
-_RATIO = re.compile(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)")
-_SIZE = re.compile(r"(\d+)x(\d+)")
+_RATIO = re.compile(r"(\d{1,6}(?:\.\d{1,6})?):(\d{1,6}(?:\.\d{1,6})?)")
+_SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
 _LEAST_SCALE, _MOST_SCALE = 0.01, 10.0
 _MOST_PIXELS = 89_000_000  # of a canvas; as many as a photo may have
 _CUT_ON_BOTH_SIDES = (0.5, 1.0)  # in the middle, and down: a cut below looks least cut
@@ -54,7 +54,7 @@ class Placement:
 
     def _overlap(self, axis: int, start: int, length: int) -> tuple[slice, tuple[float, float]]:
         """Where canvas and photo lie over each other along an axis: in pixels of the canvas, and of the photo."""
-        first, last = max(0, start), min(self.canvas[axis], start + round(self.scale * length))
+        first, last = max(0, start), min(self.canvas[axis], start + _scaled(length, self.scale))
         return slice(first, last), ((first - start) / self.scale, min((last - start) / self.scale, length))
 
 
@@ -81,9 +81,11 @@ class Layout:
                 f"subject_scale must be {_LEAST_SCALE:g} to {_MOST_SCALE:g}, got {self.subject_scale}; "
                 "1 keeps the photo's own pixels"
             )
-        if self.subject_position is not None and not all(0 <= share <= 1 for share in self.subject_position):
-            x, y = self.subject_position
-            raise InvalidOptions(f"subject_position must be two numbers from 0 to 1, got {x:g},{y:g}")
+        position = self.subject_position
+        if position is not None and (len(position) != 2 or not all(0 <= share <= 1 for share in position)):
+            raise InvalidOptions(
+                f"subject_position must be two numbers from 0 to 1, got {','.join(f'{share:g}' for share in position)}"
+            )
 
     def _canvas_size(self, photo_size: tuple[int, int]) -> tuple[int, int]:
         if self.canvas is None:
@@ -103,7 +105,7 @@ class Layout:
             )
         if not 1 <= size[0] * size[1] <= _MOST_PIXELS:
             raise InvalidOptions(
-                f"a canvas has up to {_MOST_PIXELS // 1_000_000} million pixels, got {size[0]}x{size[1]}"
+                f"a canvas has 1 to {_MOST_PIXELS // 1_000_000} million pixels, got {size[0]}x{size[1]}"
             )
         return size
 
@@ -116,13 +118,17 @@ class Layout:
         for axis in (0, 1):
             marked = np.flatnonzero((alpha > 127).any(axis))
             start, stop = int(marked[0]), int(marked[-1]) + 1
-            if scale * (stop - start) < 1:
-                raise InvalidOptions(f"a subject_scale of {scale:g} leaves nothing of this subject; make it larger")
             room = size[axis] - (stop - start)
             share = start / room if room else _CUT_ON_BOTH_SIDES[axis]
             if self.subject_position is not None:
                 share = self.subject_position[axis]
-            corner.append(round(share * (canvas[axis] - scale * (stop - start)) - scale * start))
+            first, last = _scaled(start, scale), _scaled(stop, scale)
+            if first == last:
+                raise InvalidOptions(
+                    f"nothing is left of a subject scaled by {scale:.2g}, on a canvas of {canvas[0]}x{canvas[1]}; "
+                    "make one of them larger"
+                )
+            corner.append(round(share * (canvas[axis] - (last - first))) - first)
         placement = Placement(canvas, scale, corner[0], corner[1])
         _tell_cut_edges(alpha, placement)
         return placement
@@ -130,13 +136,13 @@ class Layout:
 
 def _tell_cut_edges(alpha: Pixels, placement: Placement) -> None:
     """Where the photo's edge cuts the subject off, that shows once it lies within the picture."""
-    right = placement.left + placement.scale * alpha.shape[1]
-    bottom = placement.top + placement.scale * alpha.shape[0]
+    right = placement.left + _scaled(alpha.shape[1], placement.scale)
+    bottom = placement.top + _scaled(alpha.shape[0], placement.scale)
     inside = {
         "left": (alpha[:, 0], placement.left > 0),
         "upper": (alpha[0], placement.top > 0),
-        "right": (alpha[:, -1], right < placement.canvas[0] - 1),
-        "lower": (alpha[-1], bottom < placement.canvas[1] - 1),
+        "right": (alpha[:, -1], right < placement.canvas[0]),
+        "lower": (alpha[-1], bottom < placement.canvas[1]),
     }
     cut = [name for name, (line, is_inside) in inside.items() if is_inside and (line > 127).any()]
     if cut:
@@ -144,6 +150,10 @@ def _tell_cut_edges(alpha: Pixels, placement: Placement) -> None:
             f"the photo's edge cuts the subject off ({', '.join(cut)}), which shows on this canvas; "
             "move or enlarge the subject until that lies beyond"
         )
+
+
+def _scaled(length: int, scale: float) -> int:
+    return int(length * scale + 0.5)  # always the same way, so that edges which meet in the photo meet on the canvas
 
 
 def _resized(

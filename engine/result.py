@@ -20,7 +20,7 @@ class Picture:
 
     image: RGB, the canvas's size; RGBA where the background is transparent.  alpha: what the subject was put there
     by, L.  background: what lies behind it, as image.  background_name: the given one's name, or the prompt.
-    shadow, colour_match: whether the background got a shadow and the subject's light.
+    shadow, colour_match: whether the background was to get a shadow and the photo's light.
     seconds: wall time per stage.  peak_memory: of the process so far, in bytes.
     """
 

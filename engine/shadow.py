@@ -23,20 +23,21 @@ def contact_shadow(alpha: Pixels) -> Pixels:
     """How much darker the ground is for a subject's alpha (H, W): 0 not at all, 255 black; (H, W) uint8.
 
     Two soft shadows: one close along the subject's outline where that is near the ground, one wide and flat around
-    where it stands. None where the picture's lower edge cuts the subject off, for no ground is to be seen; a note
+    where it stands. None where the subject reaches the picture's lower edge, for no ground is to be seen; a note
     says so.
     """
+    if (alpha[-1] > 127).any():
+        note("the subject reaches the picture's lower edge, so there is no ground for a shadow")
+        return np.zeros_like(alpha)
     height, width = alpha.shape
     scale = min(1.0, _SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     subject = _as_shares(Image.fromarray(alpha).resize(size, Image.Resampling.BOX))
-    rows, columns = (np.flatnonzero((subject > 0.5).any(axis)) for axis in (1, 0))
-    if not len(rows):
+    if not subject.any():
         return np.zeros_like(alpha)
+    # By its own most, for what is thinner than a cell is nowhere whole here.
+    rows, columns = (np.flatnonzero((subject > subject.max() / 2).any(axis)) for axis in (1, 0))
     ground, tall = int(rows[-1]) + 1, int(rows[-1] - rows[0]) + 1
-    if ground >= size[1] - 1:
-        note("the picture's lower edge cuts the subject off, so there is no ground for a shadow")
-        return np.zeros_like(alpha)
     side = (tall * (columns[-1] - columns[0] + 1)) ** 0.5
     above = np.maximum(0, ground - np.arange(size[1], dtype=np.float32))[:, None]
     near_ground = np.exp(-((above / np.float32(_NEAR_GROUND * tall)) ** 2))

@@ -32,9 +32,9 @@ _RIVAL_SIZE, _RIVAL_WORTH = 0.25, 0.75  # of the main part's
 _DROPPED = 0.3  # of a part's area
 _NEAR = 16  # cells: so near, a small part is a piece of the main one that is hard to see
 _BOX_MARGINS = (0.05, 0.1, 0.2)  # around a given box; so much is looked at in turn
-# A subject comes so near to each side of its box, of that side's length; where nothing as likely as the first of these
-# confidences does, the network sees it only faintly, and the next is tried.
-_BOX_GAP, _FAINT = 0.07, (0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
+# A subject comes so near to each side of its box, of that side's length, even if the box was drawn loosely; where
+# nothing as likely as the first of these confidences does, the network sees it only faintly, and the next is tried.
+_BOX_GAP, _FAINT = 0.2, (0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
 _BOX_SURROUNDINGS = 0.2  # around it: what the colours of the background are taken from
 _BLURRED = 0.05  # sigma, of the longer side
 
@@ -195,7 +195,8 @@ def _at_large(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> tup
 def _in_box(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> tuple[_View, Array, Mask]:
     """Looks at a box from nearer and farther, and once with what lies around it blurred; their mean log odds.
 
-    The odds are raised until what is more likely subject than not reaches all four sides of the box.
+    The odds are raised until what is more likely subject than not comes near to all four sides of the box; where
+    nothing would, they stay.
     """
     assert hints.box is not None
     height, width = rgb.shape[:2]

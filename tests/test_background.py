@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFilter
 
-from engine import Background, BadImage
+from engine import Background, BadImage, InvalidOptions, cut_out
 from engine.blur import disc_mean
 
 RGB = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
@@ -76,11 +77,37 @@ def test_broken_profiles_are_told(caplog: pytest.LogCaptureFixture) -> None:
     assert "profile is broken" in caplog.text
 
 
-@pytest.mark.parametrize("bad", ["nowhere.jpg", "reddish"])
+@pytest.mark.parametrize("bad", ["nowhere.jpg", "reddish", "rgb(300, 0, 0)", "", "x" * 300, "a\0b"])
 def test_what_is_neither_file_nor_colour(bad: str) -> None:
     with pytest.raises(BadImage, match="no colour is called so") as error:
         Background.load(bad)
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_named_like_a_colour_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "white").mkdir()
+    assert Background.load("white").is_plain
+    assert Background.load("Transparent").photo.alpha is not None
+    with pytest.raises(BadImage, match="is a folder"):
+        Background.load(tmp_path / "white")
+
+
+def test_files_of_every_kind(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "cmyk.jpg", quality=100)
+    assert Background.load(tmp_path / "cmyk.jpg").fitted((20, 10), None)[5, 5, 0] > 200
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("blue", "red")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert Background.load(tmp_path / "a.gif").fitted((8, 8), None)[0, 0].tolist() == [0, 0, 255]
+    half = np.dstack([RGB, np.full(RGB.shape[:2], 128, np.uint8)])
+    half[:, :20, 3] = 0
+    fitted = Background.load(half).fitted((10, 30), None)
+    assert fitted.shape == (30, 10, 4)
+    assert (fitted[:, :4, 3] < 20).all()
+    assert (fitted[:, 6:, 3] > 110).all()
+    odd = tmp_path / os.fsdecode(b"caf\xe9\n.png")
+    Image.fromarray(RGB).save(odd)
+    assert Background.load(odd).name.encode() == b"caf? .png"
 
 
 def test_a_disc_is_what_a_point_becomes() -> None:
@@ -112,6 +139,18 @@ def test_out_of_focus_keeps_nothing_of_the_subject() -> None:
     assert np.abs(np.diff(blurred[..., 1].astype(int), axis=1))[:, 20:-20].max() < 20  # stripes of 60 are gone
     assert abs(int(blurred[far][:, 1].mean()) - int(ground[far][:, 1].mean())) < 12
     assert (blurred[140:160, 190:210, 1] > 60).all()  # behind the subject, too, there is ground
+
+
+def test_a_cut_out_has_no_background_to_blur() -> None:
+    with pytest.raises(InvalidOptions, match="has no background of its own to blur"):
+        cut_out(np.dstack([RGB, np.arange(1200).reshape(30, 40) % 256]).astype(np.uint8)).out_of_focus()
+
+
+def test_a_mask_that_is_nowhere_quite_black() -> None:
+    alpha = np.full((90, 120), 2, np.uint8)
+    alpha[30:60, 40:80] = 255
+    blurred = Background.out_of_focus(Background.load(np.full((90, 120, 3), 180, np.uint8)).photo, alpha)
+    assert np.abs(blurred.photo.rgb.astype(int) - 180).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 2)])

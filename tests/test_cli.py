@@ -104,10 +104,13 @@ def test_given_backgrounds_by_the_command() -> None:
     report = json.loads(run("generate", CUP, "--blur", "-o", "blurred.jpg", "--json").stdout)
     assert report["images"][0]["file"] == "blurred.jpg"
     assert report["images"][0]["background"] == "the photo's own, out of focus"
-    place = ("--canvas", "4:5", "--subject-scale", "1", "--subject-position", "0.5,1")
+    place = ("--canvas", "4:5", "--subject-scale", "1", "--subject-position", "0.5,0.9")
     run("generate", CUP, "--background", "transparent", "--shadow", *place, "-o", "shop.png")
     with Image.open("shop.png") as image, Image.open("blurred.jpg") as blurred:
         assert (image.mode, image.size) == ("RGBA", (600, 750))
+        below = np.asarray(image)[-1, 200:400]
+        assert (below[:, :3] == 0).all()  # the shadow
+        assert 20 < below[:, 3].max() < 200
         assert blurred.size == (600, 400)
     run("generate", CUP, "-p", "a garden", *QUICK, *place, "--shadow", "--color-match", "-o", "painted.png")
     with Image.open("painted.png") as image:
@@ -125,7 +128,7 @@ def test_given_backgrounds_by_the_command() -> None:
         (["generate", CUP, "--background", "red", "--steps", "4", "--seed", "1"], 2, "--steps, --seed: for painting"),
         (["generate", CUP, "--background", "red", "--colour-match"], 2, "the colour that was asked for, red"),
         (["generate", CUP, "--background", "transparent", "-o", "out.jpg"], 2, "JPEG has no transparency"),
-        (["generate", CUP, "--blur", "--color-match"], 2, "has the subject's light already"),
+        (["generate", CUP, "--blur", "--color-match"], 2, "has its light already"),
         (["generate", CUP, "-p", "a", "--canvas", "wide"], 2, "a ratio like 4:5 or a size like 1080x1350"),
         (["generate", CUP, "-p", "a", "--subject-position", "left"], 2, "wanted x,y, each 0 to 1"),
         (["generate", CUP, "-p", "a", "--subject-scale", "20"], 2, "subject_scale must be 0.01 to 10"),

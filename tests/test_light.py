@@ -63,6 +63,10 @@ def test_transparency_is_left() -> None:
     alpha = np.arange(rgb[..., 0].size).reshape(rgb.shape[:2]) % 256
     behind = np.dstack([under(rgb, (1, 0.7, 0.5)), alpha]).astype(np.uint8)
     np.testing.assert_array_equal(matched(behind, light(rgb))[..., 3], alpha)
+    unseen = np.full((40, 40, 4), 255, np.uint8)
+    unseen[:, :20, :3], unseen[:, 20:, 3] = 60, 0  # white where it is transparent
+    matched_as_seen = matched(unseen, light(unseen[:, :20, :3].copy()))
+    np.testing.assert_array_equal(matched_as_seen[:, :20, :3], 60)
 
 
 def test_of_a_cut_out_only_the_subject_counts() -> None:

@@ -79,6 +79,16 @@ def test_gps_position_is_dropped_on_the_way(tmp_path: Path) -> None:
             assert not tags.get_ifd(ExifTags.IFD.GPSInfo)
 
 
+def test_the_old_size_is_dropped_from_exif(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif).update({ExifTags.Base.ExifImageWidth: 20, ExifTags.Base.ISOSpeedRatings: 100})
+    photo = load_photo(written(tmp_path / "a.jpg", Image.fromarray(RGB), exif=exif))
+    kept = Image.Exif()
+    assert photo.exif is not None
+    kept.load(photo.exif)
+    assert dict(kept.get_ifd(ExifTags.IFD.Exif)) == {ExifTags.Base.ISOSpeedRatings: 100}
+
+
 def test_cmyk_with_and_without_profile(tmp_path: Path) -> None:
     cmyk = Image.new("CMYK", (8, 8), (0, 255, 255, 0))  # red
     red = load_photo(written(tmp_path / "a.jpg", cmyk, quality=100)).rgb[4, 4]

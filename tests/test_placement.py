@@ -107,13 +107,15 @@ def test_a_subject_larger_than_its_canvas_is_cropped() -> None:
     ("layout", "message"),
     [
         ({"canvas": "wide"}, "a canvas is `square`, a ratio like 4:5 or a size like 1080x1350, got 'wide'"),
-        ({"canvas": "0x10"}, "up to 89 million pixels, got 0x10"),
-        ({"canvas": "100000x100000"}, "up to 89 million pixels"),
+        ({"canvas": "0x10"}, "1 to 89 million pixels, got 0x10"),
+        ({"canvas": "100000x100000"}, "1 to 89 million pixels"),
         ({"canvas": "1:0"}, "a shape from 1:20 to 20:1"),
         ({"canvas": "90:1"}, "a shape from 1:20 to 20:1"),
         ({"subject_scale": 0.0}, "subject_scale must be 0.01 to 10, got 0.0"),
         ({"subject_scale": float("nan")}, "subject_scale must be 0.01 to 10"),
         ({"subject_position": (0.5, 1.2)}, "two numbers from 0 to 1, got 0.5,1.2"),
+        ({"subject_position": (0.5,)}, "two numbers from 0 to 1, got 0.5"),
+        ({"canvas": "9" * 5000 + "x1"}, "a canvas is `square`"),
     ],
 )
 def test_impossible_layouts(layout: dict[str, object], message: str) -> None:
@@ -123,7 +125,17 @@ def test_impossible_layouts(layout: dict[str, object], message: str) -> None:
 
 def test_a_ratio_may_be_too_much_for_a_photo_and_a_scale_too_little() -> None:
     wide = np.full((8000, 8000), 255, np.uint8)
-    with pytest.raises(InvalidOptions, match="up to 89 million pixels, got 16000x8000"):
+    with pytest.raises(InvalidOptions, match="1 to 89 million pixels, got 16000x8000"):
         Layout("2:1").placement(wide)
-    with pytest.raises(InvalidOptions, match="leaves nothing of this subject"):
+    with pytest.raises(InvalidOptions, match=r"nothing is left of a subject scaled by 0\.01, on a canvas of 60x40"):
         Layout(subject_scale=0.01).placement(block(10, 10, 20, 20))
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.5, 0.7, 1.1, 1.5])
+def test_no_line_is_left_under_what_is_cut_off(scale: float) -> None:
+    for height in range(37, 49):
+        alpha = np.zeros((height, 33), np.uint8)
+        alpha[10:, 8:20] = 255
+        rgb = np.zeros((height, 33, 3), np.uint8)
+        placed = Layout("90x101", subject_scale=scale).placement(alpha).place(rgb, alpha)[1]
+        assert placed[-1].max() == 255, height

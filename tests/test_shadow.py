@@ -60,6 +60,19 @@ def test_cut_off_by_the_lower_edge_there_is_no_ground(caplog: pytest.LogCaptureF
     assert "no ground for a shadow" in caplog.text
 
 
+def test_close_above_the_edge_there_is_ground(caplog: pytest.LogCaptureFixture) -> None:
+    large = np.zeros((3000, 4000), np.uint8)
+    large[500:2995, 1000:2000] = 255
+    assert contact_shadow(large)[2996:].max() > 80
+    assert not caplog.records
+
+
+def test_a_thin_pole_has_one() -> None:
+    alpha = np.zeros((3000, 4000), np.uint8)
+    alpha[500:2500, 2000:2002] = 255
+    assert contact_shadow(alpha)[2500:].max() > 5
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 90), (90, 3), (90, 90)])
 def test_tiny_and_empty(size: tuple[int, int]) -> None:
     alpha = np.zeros(size, np.uint8)

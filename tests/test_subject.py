@@ -219,9 +219,9 @@ def test_what_is_seen_faintly_reaches_the_sides_of_its_box() -> None:
     confidence = np.zeros((100, 80), np.float32)
     confidence[10:90, 30:50] = 0.9
     assert _reaching_all_sides(confidence) == 0.5  # nothing does; as it was
-    confidence[3:97, 2:77] = np.maximum(confidence[3:97, 2:77], 0.15)
+    confidence[3:97, 15:70] = np.maximum(confidence[3:97, 15:70], 0.15)
     assert _reaching_all_sides(confidence) == 0.1
-    confidence[3:97, 2:77] = 0.6
+    confidence[3:97, 15:70] = 0.6
     assert _reaching_all_sides(confidence) == 0.5
     assert _reaching_all_sides(np.zeros((3, 3), np.float32)) == 0.5
 
