@@ -127,7 +127,7 @@ def _mask_options(command: Callable[P, T]) -> Callable[P, T]:
     for option in (
         click.option("--drop", type=click.Path(path_type=Path), help="Brush mask: white over what is not the subject."),
         click.option("--keep", type=click.Path(path_type=Path), help="Brush mask: white over what is the subject."),
-        click.option("--box", callback=_box, metavar="X,Y,W,H", help="Close around the subject, in pixels of the photo."),
+        click.option("--box", callback=_box, metavar="X,Y,W,H", help="Close around the subject, in pixels."),
         click.option("--mask-model", help="u2netp (built in, the default) or one of rembg's; see `models list`."),
     ):
         command = option(command)
