@@ -215,7 +215,7 @@ def plot(report: Report, folder: Path) -> list[Path]:
     written = []
     entries = [entry for entry in report.get("contenders") or report.get("own") or [] if "total" in entry]
     if entries:
-        figure, axes = plt.subplots(figsize=(10, 0.5 + 0.42 * len(entries)), layout="constrained")
+        figure, axes = plt.subplots(figsize=(10, 1.6 + 0.4 * len(entries)), layout="constrained")
         stages = list(dict.fromkeys(stage for entry in entries for stage in entry["stages"] if stage != "compile"))
         left = [0.0] * len(entries)
         for number, stage in enumerate(stages):
@@ -226,7 +226,7 @@ def plot(report: Report, folder: Path) -> list[Path]:
         axes.set_yticks(range(len(entries)), [entry["name"] for entry in entries])
         axes.invert_yaxis()
         axes.set_xlabel("seconds, photo to picture, warm")
-        axes.legend(ncols=5, frameon=False, loc="lower center", bbox_to_anchor=(0.4, 1))
+        figure.legend(ncols=4, frameon=False, loc="outside upper right")
         axes.spines[["top", "right"]].set_visible(False)
         written.append(folder / "stages.png")
         figure.savefig(written[-1], dpi=110)
