@@ -16,7 +16,7 @@ Light = npt.NDArray[np.float64]
 
 _SIDE = 256  # on which light is estimated
 _NORM = 6  # the paper's best
-_SHARE = 0.5  # of the way from the background's light to the subject's
+_SHARE = 0.5  # of the way from the background's light to the photo's
 _MOST = 1.2  # that brightness, and a channel against the others, is raised or lowered by
 _GAMMA = 2.2
 
