@@ -9,15 +9,19 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
 from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from engine import Photo, Picture
     from models.catalogue import ModelEntry
 
 P = ParamSpec("P")
@@ -94,7 +98,52 @@ def _stages(total: int) -> Iterator[Callable[[str], None]]:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    # Bytes of a file name that are no text come out as JSON's own escapes.
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    click.echo(text.encode("utf-8", "backslashreplace"))
+
+
+def _print_path(path: Path) -> None:
+    click.echo(os.fsencode(path))  # names need not be text
+
+
+class _Standard(Enum):
+    """What `-` stands for."""
+
+    STREAM = "-"
+
+
+_File = Path | _Standard
+
+
+class _FileType(click.ParamType[_File]):
+    """A file, or `-` for standard input or output."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> _File:
+        return _Standard.STREAM if value == "-" else Path(value)
+
+
+def _read_standard_input(**files: _File | None) -> dict[str, Path | bytes | None]:
+    """The same files, and in the place of that which is `-` what comes from standard input."""
+    from engine.errors import InvalidOptions
+
+    wanted = [name for name, file in files.items() if file is _Standard.STREAM]
+    if len(wanted) > 1:
+        raise InvalidOptions(f"{' and '.join(wanted)} cannot both be `-`, standard input; name a file for all but one")
+    if wanted and sys.stdin.isatty():
+        raise InvalidOptions(f"the {wanted[0]} is `-`, standard input, but that is a terminal; pipe a file into it")
+    return {name: sys.stdin.buffer.read() if isinstance(file, _Standard) else file for name, file in files.items()}
+
+
+def _check_standard_output(as_json: bool = False) -> None:
+    from engine.errors import InvalidOptions
+
+    if as_json:
+        raise InvalidOptions("--json prints to standard output too; name a file with -o")
+    if sys.stdout.isatty():
+        raise InvalidOptions("-o - writes to standard output, but that is a terminal; redirect it to a file")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -125,8 +174,8 @@ def _box(_context: click.Context, _parameter: click.Parameter, value: str | None
 def _mask_options(command: Callable[P, T]) -> Callable[P, T]:
     """What says who the subject is, where a mask model looks for it."""
     for option in (
-        click.option("--drop", type=click.Path(path_type=Path), help="Brush mask: white over what is not the subject."),
-        click.option("--keep", type=click.Path(path_type=Path), help="Brush mask: white over what is the subject."),
+        click.option("--drop", type=_FileType(), help="Brush mask: white over what is not the subject."),
+        click.option("--keep", type=_FileType(), help="Brush mask: white over what is the subject."),
         click.option("--box", callback=_box, metavar="X,Y,W,H", help="Close around the subject, in pixels."),
         click.option("--mask-model", help="u2netp (built in, the default) or one of rembg's; see `models list`."),
     ):
@@ -159,11 +208,12 @@ def _place_options(command: Callable[P, T]) -> Callable[P, T]:
 
 
 @main.command()
-@click.argument("photo", type=click.Path(path_type=Path))
+@click.argument("photo", type=_FileType())
 @click.option("-p", "--prompt", help="The background in one sentence; leave the subject out of it.")
 @click.option("--background", metavar="FILE|COLOUR|transparent", help="A given background instead of a painted one.")
 @click.option("--blur", is_flag=True, help="The photo's own background instead, out of focus.")
-@click.option("-o", "output", type=click.Path(path_type=Path), help="Where to write (.png, .jpg, .webp).")
+@click.option("-o", "output", type=_FileType(), help="Where to write (.png, .jpg, .webp); - is standard output.")
+@click.option("--format", "kind", type=click.Choice(["png", "jpeg", "webp"]), help="With -o -; default png.")
 @click.option("--model", default="nano", show_default=True, help="A name from `models list`, or a model folder.")
 @click.option(
     "--preset", type=click.Choice(["fast", "balanced", "quality"]), help="Default: the one that fits the model."
@@ -192,7 +242,7 @@ def _place_options(command: Callable[P, T]) -> Callable[P, T]:
     help="With --best-of: stop once it grew no more than this share of its area.",
 )
 @click.option("--size", type=int, help="Side of the square whose area is painted, in pixels; default: the model's own.")
-@click.option("--mask", type=click.Path(path_type=Path), help="A mask the size of the photo: white is the subject.")
+@click.option("--mask", type=_FileType(), help="A mask the size of the photo: white is the subject.")
 @_mask_options
 @_place_options
 @click.option("--shadow", is_flag=True, help="A soft shadow where the subject stands.")
@@ -205,22 +255,23 @@ def _place_options(command: Callable[P, T]) -> Callable[P, T]:
 def generate(
     context: click.Context,
     /,
-    photo: Path,
+    photo: _File,
     prompt: str | None,
     background: str | None,
     blur: bool,
-    output: Path | None,
+    output: _File | None,
+    kind: str | None,
     model: str,
     preset: Any,
     count: int,
     best_of: int,
     good_enough: float | None,
     size: int | None,
-    mask: Path | None,
+    mask: _File | None,
     mask_model: str | None,
     box: Any,
-    keep: Path | None,
-    drop: Path | None,
+    keep: _File | None,
+    drop: _File | None,
     canvas: str | None,
     subject_scale: float | None,
     subject_position: Any,
@@ -231,7 +282,7 @@ def generate(
 ) -> None:
     """Put the subject of PHOTO on a new background: painted from a prompt, given, or its own out of focus.
 
-    Prints the name of each file it wrote.
+    Prints the name of each file it wrote. `-` for PHOTO or a mask is standard input, -o - is standard output.
 
     \b
     Examples:
@@ -240,20 +291,19 @@ def generate(
       cyclorama generate me.jpg -p "snowy mountains" --model sd15-inpaint --seed 7
       cyclorama generate shoe.jpg --background "#f0f0f0" --shadow --canvas 4:5
       cyclorama generate me.jpg --background beach.jpg --colour-match
+      cyclorama generate - -p "grey studio backdrop" -o - --format jpeg < shoe.png > shoe.jpg
     """
     from tqdm import tqdm
 
-    from engine import BackgroundGenerator, InvalidOptions, Result
+    from engine import BackgroundGenerator, InvalidOptions, Result, load_photo
     from engine.extension import best, object_extension
-    from engine.options import resolve_options
-    from engine.photo import check_output
+    from engine.options import check_prompt, resolve_options
+    from engine.placement import Layout
 
     if [prompt is not None, background is not None, blur].count(True) != 1:
         raise InvalidOptions("say what the background is: either -p PROMPT, --background or --blur")
-    cutting = {
-        "mask": mask, "mask_model": mask_model, "box": box, "keep": keep, "drop": drop,
-        "canvas": canvas, "subject_scale": subject_scale, "subject_position": subject_position,
-    }  # fmt: skip
+    layout = Layout(canvas, subject_scale, subject_position)
+    placing = {"canvas": canvas, "subject_scale": subject_scale, "subject_position": subject_position}
     if prompt is None:
         given = [
             parameter.opts[-1]
@@ -263,18 +313,41 @@ def generate(
         ]
         if given:
             raise InvalidOptions(f"{', '.join(given)}: for painting from a prompt only; leave it out, or give -p")
-        _put_on_given(photo, background, _output_names(photo, output, 1)[0], as_json, cutting, **options)
-        return
+    else:
+        check_prompt(prompt, options["negative_prompt"] or "")
     if good_enough is not None and best_of == 1:
         raise InvalidOptions("--good-enough goes with --best-of; say how many to paint at most")
+    pictures = _Pictures.named(photo, output, count, kind, as_json)
+    pictures.check(
+        [photo, mask, keep, drop, *([] if _is_colour(background) else [background])],
+        text=(prompt or "") + (options["negative_prompt"] or ""),
+    )
+    files = _read_standard_input(
+        photo=photo, mask=mask, keep=keep, drop=drop, background=_Standard.STREAM if background == "-" else None
+    )
+    if prompt is None:
+        loaded = load_photo(_given(files["photo"]))
+        pictures.check_size(layout.canvas_size(loaded.size))
+        cutting = {"mask": files["mask"], "mask_model": mask_model, "box": box}
+        cutting |= {"keep": files["keep"], "drop": files["drop"], **placing}
+        _put_on_given(loaded, files["background"] or background, pictures, photo, cutting, **options)
+        return
 
-    names = _output_names(photo, output, count)
-    for name in names:
-        check_output(name)
     generator = BackgroundGenerator.load(model, backend=backend, device=device)
     # Before the photo is worked on: options that cannot be should be refused at once.
     first = resolve_options(generator.folder, prompt, preset, **options)
-    scene = generator.prepare(photo, size=size, **cutting)
+    loaded = load_photo(_given(files["photo"]))
+    pictures.check_size(layout.canvas_size(loaded.size))
+    scene = generator.prepare(
+        loaded,
+        size=size,
+        mask=files["mask"],
+        mask_model=mask_model,
+        box=box,
+        keep=files["keep"],
+        drop=files["drop"],
+        **placing,
+    )
     total = int(first.num_inference_steps * first.strength)
 
     def paint(seed: int, name: str) -> Result:
@@ -283,19 +356,14 @@ def generate(
             last = step
         return last.result()
 
-    written = []
-    for number, path in enumerate(names):
+    for number, name in enumerate(pictures.names):
         seeds = range(first.seed + number * best_of, first.seed + (number + 1) * best_of)
-        painted = (paint(seed, path.name) for seed in seeds)
+        painted = (paint(seed, name) for seed in seeds)
         result = next(painted) if best_of == 1 else best(painted, good_enough)
-        result.save(path)
-        if as_json:
-            written.append({"file": str(path), **result.summary(), "extension": round(object_extension(result), 4)})
-        else:
-            click.echo(path)
-            click.echo(f"note: seed {result.seed}, {sum(result.seconds.values()):.1f} s", err=True)
-    if as_json:
-        _print_json({"photo": str(photo), "images": written})
+        facts = {"extension": round(object_extension(result), 4)} if as_json else {}
+        pictures.write(number, result, facts)
+        click.echo(f"note: seed {result.seed}, {sum(result.seconds.values()):.1f} s", err=True)
+    pictures.close(photo)
 
 
 _FOR_PAINTING = (
@@ -305,10 +373,10 @@ _FOR_PAINTING = (
 
 
 def _put_on_given(
-    photo: Path,
-    background: str | None,
-    output: Path,
-    as_json: bool,
+    photo: Photo,
+    background: str | Path | bytes | None,
+    pictures: _Pictures,
+    source: _File,
     cutting: dict[str, Any],
     *,
     shadow: bool,
@@ -317,25 +385,99 @@ def _put_on_given(
 ) -> None:
     """The subject on a background that is there already; None: on its own, out of focus."""
     from engine import Background, cut_out
-    from engine.photo import check_output, check_transparency
 
-    check_output(output)
     chosen = None if background is None else Background.load(background)
-    if chosen is not None and chosen.photo.alpha is not None:
-        check_transparency(output)
-    if chosen is not None and colour_match:
-        chosen.check_match()
+    if chosen is not None:
+        pictures.check_transparency(chosen.photo.alpha is not None)
+        if colour_match:
+            chosen.check_match()
     cutout = cut_out(photo, **cutting)
-    picture = cutout.on(chosen or cutout.out_of_focus(), shadow=shadow, colour_match=colour_match)
-    picture.save(output)
-    if as_json:
-        _print_json({"photo": str(photo), "images": [{"file": str(output), **picture.summary()}]})
-    else:
-        click.echo(output)
+    pictures.write(0, cutout.on(chosen or cutout.out_of_focus(), shadow=shadow, colour_match=colour_match))
+    pictures.close(source)
 
 
-def _output_names(photo: Path, output: Path | None, count: int) -> list[Path]:
-    """OUT, or OUT-1 to OUT-N; left open, the first names that are free in the current folder."""
+def _is_colour(background: str | None) -> bool:
+    """Whether a background is no file, so that none of that name can be an input."""
+    return background is None or not Path(background).is_file()
+
+
+def _given(source: Path | bytes | None) -> Path | bytes:
+    assert source is not None
+    return source
+
+
+@dataclass
+class _Pictures:
+    """Where pictures go: files, or one to standard output (`paths` is empty then)."""
+
+    paths: list[Path]
+    kind: str
+    as_json: bool
+    _written: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def named(cls, photo: _File, output: _File | None, count: int, kind: str | None, as_json: bool) -> _Pictures:
+        """OUT, or OUT-1 to OUT-N; left open, the first names that are free in the current folder."""
+        from engine.errors import InvalidOptions
+
+        if output is _Standard.STREAM:
+            if count > 1:
+                raise InvalidOptions(f"standard output takes one picture, got --count {count}; name a file with -o")
+            _check_standard_output(as_json)
+            return cls([], (kind or "png").upper(), as_json)
+        if kind is not None:
+            raise InvalidOptions("--format goes with -o -; a file's ending says its format")
+        stem = "stdin" if isinstance(photo, _Standard) else photo.stem
+        return cls(_output_names(stem, output, count), "", as_json)
+
+    @property
+    def names(self) -> list[str]:
+        return [path.name for path in self.paths] or ["standard output"]
+
+    def _kinds(self) -> set[str]:
+        from engine.files import image_format
+
+        return {image_format(path) for path in self.paths} or {self.kind}
+
+    def check(self, inputs: list[Any], text: str) -> None:
+        """Refuses, before any work, files that cannot be written, that are inputs, or that cannot hold a prompt."""
+        from engine.files import check_format, check_output
+
+        for path in self.paths:
+            check_output(path, inputs)
+        for kind in self._kinds():
+            check_format(kind, text=text)
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        from engine.files import check_format
+
+        for kind in self._kinds():
+            check_format(kind, size=size)
+
+    def check_transparency(self, has_alpha: bool) -> None:
+        from engine.files import check_format
+
+        for kind in self._kinds():
+            check_format(kind, has_alpha=has_alpha)
+
+    def write(self, number: int, picture: Picture, facts: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Writes a picture and prints its name, or keeps its facts for `close`."""
+        if not self.paths:
+            sys.stdout.buffer.write(picture.encode(self.kind))
+            return
+        path = self.paths[number]
+        picture.save(path)
+        if self.as_json:
+            self._written.append({"file": str(path), **picture.summary(), **facts})
+        else:
+            _print_path(path)
+
+    def close(self, photo: _File) -> None:
+        if self.as_json:
+            _print_json({"photo": "-" if isinstance(photo, _Standard) else str(photo), "images": self._written})
+
+
+def _output_names(stem: str, output: Path | None, count: int) -> list[Path]:
     from engine.errors import InvalidOptions
 
     if output is not None and count == 1:
@@ -343,32 +485,32 @@ def _output_names(photo: Path, output: Path | None, count: int) -> list[Path]:
     if output is not None:
         numbered = [output.with_stem(f"{output.stem}-{number}") for number in range(1, count + 1)]
         for name in numbered:
-            if name.exists():
+            if os.path.lexists(name):
                 raise InvalidOptions(f"{name} exists already; remove it or name another file with -o")
         return numbered
     names: list[Path] = []
     number = 1
     while len(names) < count:
-        name = Path(f"{photo.stem}-background{'' if number == 1 else f'-{number}'}.png")
-        if not name.exists():
+        name = Path(f"{stem}-background{'' if number == 1 else f'-{number}'}.png")
+        if not os.path.lexists(name):
             names.append(name)
         number += 1
     return names
 
 
 @main.command()
-@click.argument("photo", type=click.Path(path_type=Path))
-@click.option("-o", "output", type=click.Path(path_type=Path), help="Where to write (.png).")
+@click.argument("photo", type=_FileType())
+@click.option("-o", "output", type=_FileType(), help="Where to write (.png); - is standard output.")
 @_mask_options
 @click.option("--cutout", is_flag=True, help="Write the subject on transparency instead of its mask.")
 @_clear_errors
 def mask(
-    photo: Path,
-    output: Path | None,
+    photo: _File,
+    output: _File | None,
     mask_model: str | None,
     box: Any,
-    keep: Path | None,
-    drop: Path | None,
+    keep: _File | None,
+    drop: _File | None,
     cutout: bool,
 ) -> None:
     """Write the mask of the subject of PHOTO: 8-bit alpha, the photo's size.
@@ -382,28 +524,38 @@ def mask(
     """
     from PIL import Image
 
-    from engine import cut_out
+    from engine import cut_out, load_photo
     from engine.errors import InvalidOptions
-    from engine.photo import check_output, load_photo, save_image
+    from engine.files import check_output, encode_image, write_whole
     from engine.subject import Hints, subject_alpha
 
-    if output is None:
-        kind = "cutout" if cutout else "mask"
-        output = Path(f"{photo.stem}-{kind}.png")
-        number = 2
-        while output.exists():
-            output = Path(f"{photo.stem}-{kind}-{number}.png")
-            number += 1
-    if output.suffix.lower() != ".png":
-        raise InvalidOptions(f"a mask is written as .png, which loses nothing; got {output.name!r}")
-    check_output(output)
-    if cutout:
-        cut_out(photo, mask_model=mask_model, box=box, keep=keep, drop=drop).on("transparent").save(output)
+    if output is _Standard.STREAM:
+        _check_standard_output()
     else:
-        loaded = load_photo(photo)
-        alpha = subject_alpha(loaded, mask_model=mask_model, hints=Hints.read(loaded.size, box, keep, drop))
-        save_image(Image.fromarray(alpha), output)
-    click.echo(output)
+        if output is None:
+            stem = f"{'stdin' if isinstance(photo, _Standard) else photo.stem}-{'cutout' if cutout else 'mask'}"
+            output = Path(f"{stem}.png")
+            number = 2
+            while os.path.lexists(output):
+                output = Path(f"{stem}-{number}.png")
+                number += 1
+        assert isinstance(output, Path)
+        if output.suffix.lower() != ".png":
+            raise InvalidOptions(f"a mask is written as .png, which loses nothing; got {output.name!r}")
+        check_output(output, [photo, keep, drop])
+    files = _read_standard_input(photo=photo, keep=keep, drop=drop)
+    loaded = load_photo(_given(files["photo"]))
+    hints: dict[str, Any] = {"box": box, "keep": files["keep"], "drop": files["drop"]}
+    if cutout:
+        data = cut_out(loaded, mask_model=mask_model, **hints).on("transparent").encode("PNG")
+    else:
+        alpha = subject_alpha(loaded, mask_model=mask_model, hints=Hints.read(loaded.size, **hints))
+        data = encode_image(Image.fromarray(alpha), "PNG")
+    if isinstance(output, _Standard):
+        sys.stdout.buffer.write(data)
+    else:
+        write_whole(output, data)
+        _print_path(output)
 
 
 def _lora(_context: click.Context, _parameter: click.Parameter, values: Iterable[str]) -> list[tuple[str, float]]:
@@ -611,8 +763,8 @@ def benchmark(
     """
     from benchmarks.report import plot, tables
     from benchmarks.run import PEERS, benchmark
-    from engine.errors import CannotWrite, InvalidOptions
-    from engine.photo import write_whole
+    from engine.errors import InvalidOptions
+    from engine.files import check_file, write_whole
 
     if mask_models and not masks:
         raise InvalidOptions("--mask-model goes with --masks")
@@ -620,8 +772,8 @@ def benchmark(
         raise InvalidOptions("--masks goes without --model, --shapes, --quick and --plots")
     if output is not None and output.suffix != ".json":
         raise InvalidOptions(f"figures are written as .json, got {output.name!r}")
-    if output is not None and not output.resolve().parent.is_dir():
-        raise CannotWrite(f"cannot write {output}: there is no folder {output.parent}; make it first")
+    if output is not None:
+        check_file(output)
     if plots is not None:
         import matplotlib  # noqa: F401 - missed now rather than after forty minutes
 
@@ -644,8 +796,7 @@ def benchmark(
         )
     click.echo(tables(report))
     if output is not None:
-        text = json.dumps(report, indent=1) + "\n"
-        write_whole(output, lambda temporary: temporary.write_text(text))
+        write_whole(output, (json.dumps(report, indent=1) + "\n").encode())
         click.echo(output, err=True)
     for path in plot(report, plots) if plots else []:
         click.echo(path, err=True)

@@ -10,6 +10,8 @@
 NumPy with OpenVINO or ONNX Runtime; no torch.
 """
 
+import models  # noqa: F401, I001 - first, for it switches off what libraries would send home
+
 from engine.background import Background
 from engine.cutout import Cutout, cut_out
 from engine.errors import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from PIL import Image, ImageColor, ImageOps
 
 from engine.blur import box_mean, disc_mean
 from engine.errors import BadImage, InvalidOptions
-from engine.photo import Photo, Pixels, Source, convert_colours, load_photo
+from engine.photo import Photo, Pixels, Source, load_photo
+from engine.tones import convert_colours
 
 Array = npt.NDArray[np.float32]
 
@@ -44,7 +46,7 @@ class Background:
         Where a file is called like a colour, it is the file. Raises BadImage.
         """
         if not isinstance(source, str) or _is_file(source):
-            name = Path(source).name if isinstance(source, str | Path) else "an image"
+            name = Path(source).name if isinstance(source, str | os.PathLike) else "an image"
             # What bytes a name has that are no text could not be written into the picture.
             return cls(" ".join(name.encode("utf-8", "replace").decode().split()), load_photo(source))
         if source.lower() == "transparent":
@@ -52,6 +54,8 @@ class Background:
         try:
             colour = np.array(ImageColor.getcolor(source, "RGBA"), np.uint8)[None, None]
         except (ValueError, OverflowError):  # the latter of rgb(300, 0, 0)
+            if "://" in source:
+                raise BadImage(f"{source} is a web address; download the picture and give its file") from None
             raise BadImage(
                 f"there is no file {source}, and no colour is called so; name an image, a colour like #f0f0f0, "
                 "or `transparent`"

@@ -8,11 +8,13 @@ from functools import cached_property
 from PIL import Image
 
 from engine.background import Background
+from engine.checks import yes_or_no
 from engine.composite import finish
 from engine.edges import foreground_colours
 from engine.errors import InvalidOptions
 from engine.light import Light, light
 from engine.machine import peak_memory
+from engine.notes import collected_notes
 from engine.photo import Photo, Pixels, Source, load_photo
 from engine.placement import Layout, Placement
 from engine.result import Picture
@@ -27,6 +29,7 @@ class Cutout:
     photo, photo_alpha: as photographed, (H, W, 3) and (H, W).  placement: how the photo lies on the canvas.
     alpha (h, w), foreground (h, w, 3): on the canvas; where alpha is between 0 and 255 the foreground holds the
     subject's own colours, without the old background's.  seconds: what making it took, per stage.
+    notes: what was said meanwhile.  May be shared between threads.
     """
 
     photo: Photo
@@ -35,6 +38,7 @@ class Cutout:
     alpha: Pixels
     foreground: Pixels
     seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -62,6 +66,8 @@ class Cutout:
         subject stands.  colour_match: the background is brought nearer to the photo's light.
         Raises BadImage and InvalidOptions.
         """
+        yes_or_no("shadow", shadow)
+        yes_or_no("colour_match", colour_match)
         seconds = dict(self.seconds)
         with timed(seconds, "background"):
             given = background if isinstance(background, Background) else Background.load(background)
@@ -80,8 +86,10 @@ class Cutout:
             colour_match=colour_match,
             seconds=seconds,
             peak_memory=peak_memory(),
+            notes=self.notes,
             icc_profile=self.photo.icc_profile,
             exif=self.photo.exif,
+            xmp=self.photo.xmp,
         )
 
 
@@ -113,11 +121,12 @@ def cut_out(
     seconds: dict[str, float] = {}
     with timed(seconds, "photo"):
         loaded = load_photo(photo)
-    with timed(seconds, "mask"):
-        alpha = subject_alpha(loaded, mask, mask_model, Hints.read(loaded.size, box, keep, drop))
-    placement = layout.placement(alpha)
+    with collected_notes() as notes:
+        with timed(seconds, "mask"):
+            alpha = subject_alpha(loaded, mask, mask_model, Hints.read(loaded.size, box, keep, drop))
+        placement = layout.placement(alpha)
     with timed(seconds, "edges"):
         # A photo's own transparency is that of a cut-out, which holds its own colours already.
         colours = loaded.rgb if alpha is loaded.alpha else foreground_colours(loaded.rgb, alpha)
         foreground, placed = placement.place(colours, alpha)
-    return Cutout(loaded, alpha, placement, placed, foreground, seconds)
+    return Cutout(loaded, alpha, placement, placed, foreground, seconds, (*loaded.notes, *notes))

@@ -14,7 +14,7 @@
 Every message is one line: what was wrong, what was got, what to do.
 """
 
-from models.errors import BadModel, CycloramaError, DownloadFailed, ModelNotFound
+from models.errors import BadModel, CycloramaError, DownloadFailed, ModelNotFound, first_line
 
 __all__ = [
     "BackendUnavailable",
@@ -26,6 +26,7 @@ __all__ = [
     "InvalidOptions",
     "ModelNotFound",
     "NoSubject",
+    "first_line",
 ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from engine.errors import InvalidOptions
+from engine.checks import whole_number
 from engine.photo import Pixels
 
 _LONGEST_ASPECT = 4.0  # a canvas is never longer than this; longer photos leave a margin on it
@@ -55,10 +55,9 @@ class Frame:
         return cls(width, height, (left, top, left + inner_width, top + inner_height))
 
     @staticmethod
-    def check_size(size: int, multiple: int) -> None:
-        """Raises InvalidOptions for a size that no canvas can have."""
-        if not multiple <= size <= _MAX_SIDE:
-            raise InvalidOptions(f"size must be {multiple} to {_MAX_SIDE} for this model, got {size}")
+    def check_size(size: int, multiple: int) -> int:
+        """The size, where a canvas can have it. Raises InvalidOptions."""
+        return whole_number("size", size, multiple, _MAX_SIDE, " for this model")
 
     @property
     def _inner(self) -> tuple[int, int]:

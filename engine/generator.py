@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from engine.backends import Backend, Device, Tensor, choose_backend
+from engine.checks import number, one_of, shown, whole_number, yes_or_no
 from engine.composite import finish
 from engine.cutout import cut_out
 from engine.errors import BadModel, InvalidOptions
@@ -20,7 +21,7 @@ from engine.frame import Frame
 from engine.machine import peak_memory
 from engine.model_folder import ModelFolder
 from engine.networks import VAE, TextEncoder, UNet, guidance_scale_embedding
-from engine.notes import note
+from engine.notes import collected_notes, note
 from engine.options import GenerationOptions, Preset, resolve_options
 from engine.photo import Source
 from engine.result import Result
@@ -30,6 +31,8 @@ from engine.timing import timed
 from models.store import resolve
 
 Array = npt.NDArray[np.float32]
+
+_MOST_PAINTED = 10_000  # of which one is kept
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ class Step:
 class BackgroundGenerator:
     """A loaded model. Make one with `load`, then `prepare` a photo and `generate` as often as liked.
 
-    Networks are compiled for the working size when it first comes. For one thread at a time.
+    Networks are compiled for the working size when it first comes. A generator and its scenes may be shared between
+    threads: each picture is the one that would be painted alone. Threads wait for each other's network runs, so two
+    pictures at once take as long as one after the other; two working sizes at once hold both compiled.
     """
 
     def __init__(self, folder: ModelFolder, backend: Backend, device: Device, exact: bool) -> None:
@@ -85,6 +90,9 @@ class BackgroundGenerator:
         where OpenVINO would compute in bf16 on CPUs that can.
         Raises ModelNotFound, BadModel, BackendUnavailable.
         """
+        one_of("backend", backend, ("auto", *get_args(Backend)))
+        one_of("device", device, get_args(Device))
+        yes_or_no("exact", exact)
         folder = ModelFolder(resolve(model))
         chosen = choose_backend(folder.has_ir, folder.has_onnx, backend, device)
         try:
@@ -102,8 +110,7 @@ class BackgroundGenerator:
         working canvas has, in pixels; the model's own by default.
         Raises BadImage, NoSubject, InvalidOptions.
         """
-        size = self.folder.native_size if size is None else size
-        Frame.check_size(size, self.folder.size_multiple)
+        size = Frame.check_size(self.folder.native_size if size is None else size, self.folder.size_multiple)
         cutout = cut_out(photo, **options)
         frame = Frame.fit(cutout.size, size, self.folder.size_multiple)
         image = frame.place_photo(cutout.foreground if cutout.is_placed else cutout.photo.rgb)
@@ -128,10 +135,11 @@ class BackgroundGenerator:
         `engine.extension`).  good_enough: no more are painted, once the growth is no more than this share of the
         subject's area.
         """
-        if best_of < 1:
-            raise InvalidOptions(f"best_of must be at least 1, got {best_of}")
+        whole_number("best_of", best_of, 1, _MOST_PAINTED)
         if good_enough is not None and best_of == 1:
             raise InvalidOptions("good_enough goes with best_of; say how many to paint at most")
+        if good_enough is not None:
+            number("good_enough", good_enough, 0, float("inf"))
         if best_of == 1:
             return self._last_of(self.steps(scene, prompt, preset, **options))
         if options.get("latents") is not None:
@@ -161,7 +169,12 @@ class BackgroundGenerator:
         latents: initial unit Gaussian noise, (1, C, h/8, w/8), instead of that drawn from the seed.
         Raises InvalidOptions at once, not at the first step.
         """
-        resolved = resolve_options(self.folder, prompt, preset, **options)
+        if not isinstance(scene, Scene):
+            raise InvalidOptions(f"a scene is what `prepare` gives, got {shown(scene)}")
+        with collected_notes() as notes:
+            resolved = resolve_options(self.folder, prompt, preset, **options)
+            for remark in self._text_encoder.remarks(resolved.prompt):
+                note(remark)
         if resolved.strength < 1 and scene.cutout.is_placed:
             raise InvalidOptions(
                 f"strength {resolved.strength:g} lets the old background through, which the subject was moved away "
@@ -170,12 +183,17 @@ class BackgroundGenerator:
         if self.backend == "onnx":  # which computes every step in full
             resolved = replace(resolved, cache_interval=1, token_downsampling=False)
         shape = (1, self.folder.latent_channels, *scene.latent_mask(self.folder.vae_scale_factor).shape[2:])
-        if latents is not None and latents.shape != shape:
-            raise InvalidOptions(f"latents must have the shape {shape} for this scene, got {latents.shape}")
-        return self._denoise(scene, resolved, shape, latents)
+        if latents is not None:
+            latents = _checked_latents(latents, shape)
+        return self._denoise(scene, resolved, shape, latents, tuple(notes))
 
     def _denoise(
-        self, scene: Scene, options: GenerationOptions, shape: tuple[int, ...], latents: Array | None
+        self,
+        scene: Scene,
+        options: GenerationOptions,
+        shape: tuple[int, ...],
+        latents: Array | None,
+        notes: tuple[str, ...],
     ) -> Iterator[Step]:
         seconds = dict.fromkeys(("text", "compile", "denoise", "decode", "composite"), 0.0)
         rng = np.random.default_rng(options.seed)
@@ -199,7 +217,7 @@ class BackgroundGenerator:
         total = len(sampler.timesteps)
         first = total - int(total * options.strength)
 
-        noise = fresh_noise() if latents is None else latents.astype(np.float32)
+        noise = fresh_noise() if latents is None else latents
         if options.strength == 1:
             x = noise * np.float32(sampler.init_noise_sigma)
         else:
@@ -210,7 +228,7 @@ class BackgroundGenerator:
 
         with timed(seconds, "compile"):
             sample_shape = (1, self.folder.unet_config["in_channels"], *shape[2:])
-            self.unet.compile(sample_shape, texts.shape, options.token_downsampling)
+            _held = self.unet.compile(sample_shape, texts.shape, options.token_downsampling)  # until this is painted
         start, stop = (first + share * (total - first) for share in options.guidance_interval)
         deep_features: Sequence[Tensor] = ()
 
@@ -247,7 +265,7 @@ class BackgroundGenerator:
                 timestep=float(sampler.timesteps[i]),
                 latents=x,
                 denoised=x if i + 1 == total else denoised,
-                _finish=lambda denoised: self._finish(scene, options, denoised, seconds),
+                _finish=lambda denoised: self._finish(scene, options, denoised, dict(seconds), notes),
                 _preview=lambda denoised: self._preview(scene, options, denoised),
             )
 
@@ -261,7 +279,14 @@ class BackgroundGenerator:
         image, _ = finish(foreground, alpha, np.asarray(painted), shadow=options.shadow, light=wanted)
         return Image.fromarray(image)
 
-    def _finish(self, scene: Scene, options: GenerationOptions, denoised: Array, seconds: dict[str, float]) -> Result:
+    def _finish(
+        self,
+        scene: Scene,
+        options: GenerationOptions,
+        denoised: Array,
+        seconds: dict[str, float],
+        notes: tuple[str, ...],
+    ) -> Result:
         with timed(seconds, "decode"):
             painted = scene.frame.cut_photo(self.vae.decode(denoised))
         cutout = scene.cutout
@@ -282,6 +307,17 @@ class BackgroundGenerator:
             working_size=(scene.frame.width, scene.frame.height),
             seconds={**scene.seconds, **seconds},
             peak_memory=peak_memory(),
+            notes=(*cutout.notes, *notes),
             icc_profile=cutout.photo.icc_profile,
             exif=cutout.photo.exif,
+            xmp=cutout.photo.xmp,
         )
+
+
+def _checked_latents(latents: object, shape: tuple[int, ...]) -> Array:
+    if not isinstance(latents, np.ndarray) or latents.shape != shape or latents.dtype.kind != "f":
+        got = f"{latents.dtype} {latents.shape}" if isinstance(latents, np.ndarray) else shown(latents)
+        raise InvalidOptions(
+            f"latents must have the shape {shape} for this scene and be floats, got {got}"
+        )
+    return latents.astype(np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import lru_cache
+from functools import cache, lru_cache
 from threading import Lock
 from typing import Any, Protocol
 
@@ -17,7 +17,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from engine.backends import open_session
-from engine.errors import BackendUnavailable, InvalidOptions
+from engine.checks import text
+from engine.errors import BackendUnavailable, InvalidOptions, first_line
 from engine.machine import available_cores
 from engine.notes import note
 from models.catalogue import MASK_MODELS, U2NETP_FILE
@@ -29,8 +30,11 @@ DEFAULT_MASK_MODEL = "u2netp"
 _UNFIT = ("sam", "withoutbg", "atlascloud")
 
 
+_LOADING = Lock()  # once each, and rembg's import changes the environment
+
+
 class MaskNetwork(Protocol):
-    """Tells the subject of an image from its background."""
+    """Tells the subject of an image from its background. May be shared between threads."""
 
     side: int
     """Of the square that it looks at, in pixels."""
@@ -42,10 +46,11 @@ class MaskNetwork(Protocol):
 
 def mask_network(name: str) -> MaskNetwork:
     """The network of that name. Raises InvalidOptions and BackendUnavailable."""
-    return _embedded() if name == DEFAULT_MASK_MODEL else _of_rembg(name)
+    with _LOADING:
+        return _embedded() if name == DEFAULT_MASK_MODEL else _of_rembg(text("mask_model", name))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _embedded() -> U2NetP:
     return U2NetP()
 
@@ -98,9 +103,8 @@ class RembgNetwork:
         try:
             self._session = new_session(name, sess_opts=options, providers=["CPUExecutionProvider"])
         except Exception as error:  # pooch, requests and ONNX Runtime each have their own
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BackendUnavailable(
-                f"the mask model {name!r} could not be fetched or loaded ({reason}); "
+                f"the mask model {name!r} could not be fetched or loaded ({first_line(error)}); "
                 f"check the network, or use {DEFAULT_MASK_MODEL}"
             ) from error
         self.side = 320 if name.startswith(("u2net", "silueta")) else 1024

@@ -1,30 +1,37 @@
 """The three networks of Stable Diffusion, each a thin wrapper around its session(s).
 
 Shapes: B batch, C latent channels (4), H and W the working size in pixels, h and w the same in
-latents, L tokens, D text width. All arrays are float32.
+latents, L tokens, D text width. All arrays are float32. All may be shared between threads.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cached_property, lru_cache, partial
+from functools import partial
 from pathlib import Path
+from threading import Lock, RLock
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.backends import DEEP_FEATURES, Backend, Device, Session, Tensor, open_session
+from engine.backends import DEEP_FEATURES, Backend, Device, Part, Session, Tensor, open_session
 from engine.errors import BadModel
 from engine.model_folder import ModelFolder
 from engine.tokenizer import ClipTokenizer
 
 Array = npt.NDArray[np.float32]
 
+_PROMPTS_KEPT = 32  # embeddings of so many; SD1.5's take 240 KB each
+
+_WORDS_NAMED = 5  # of those that a model does not know
+
 
 class TextEncoder:
     """Prompt to the embeddings that the UNet attends to; remembers the last prompts."""
 
     def __init__(self, folder: ModelFolder, backend: Backend, device: Device, exact: bool) -> None:
+        self._folder = folder
         self._tokenizer = ClipTokenizer(folder.path / "tokenizer")
         self._session = open_session(folder.component("text_encoder", backend), backend, device, exact=exact)
         # A session that was reshaped to a fixed sequence length wants exactly that many tokens.
@@ -32,14 +39,45 @@ class TextEncoder:
         # At once, for an OpenVINO that cannot compile is best known while another backend may still be chosen.
         self._session.compile({"input_ids": (1, self._length)})
         self._is_one_by_one = backend == "openvino"  # which compiles for one batch size
-        self.encode = lru_cache(maxsize=32)(self._encode)
+        self._known: OrderedDict[tuple[str, ...], Tensor] = OrderedDict()
+        self._lock = RLock()
+
+    def encode(self, *prompts: str) -> Tensor:
+        """Embeddings (B, L, D) of the prompts, left on the device; not to be written to, for they are kept."""
+        with self._lock:
+            if prompts not in self._known:
+                self._known[prompts] = self._encode(*prompts)
+                if len(self._known) > _PROMPTS_KEPT:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(prompts)
+            return self._known[prompts]
 
     def _encode(self, *prompts: str) -> Tensor:
-        """Embeddings (B, L, D) of the prompts, left on the device."""
         if self._is_one_by_one and len(prompts) > 1:
             return np.concatenate([np.asarray(self.encode(prompt)) for prompt in prompts])
         input_ids = np.concatenate([self._tokenizer(prompt, self._length) for prompt in prompts])
         return self._session.run({"input_ids": input_ids})["last_hidden_state"]
+
+    def remarks(self, prompt: str) -> list[str]:
+        """What a person should hear about a prompt: what of it is lost, and which words the model does not know."""
+        remarks = [self._tokenizer.lost(prompt, self._length), self._unknown_words(prompt)]
+        return [remark for remark in remarks if remark]
+
+    def _unknown_words(self, prompt: str) -> str | None:
+        """In a sentence, of models whose manifest says that they know words as wholes only, as nano does."""
+        words = self._folder.manifest.get("words")
+        if not words or not words.get("known_as_a_whole"):
+            return None
+        name, paints = self._folder.name, self._folder.manifest.get("paints")
+        names_a_scene = any(word in words["of_scenes"] for word in self._tokenizer.words(prompt))
+        unknown = self._tokenizer.broken_words(prompt)
+        if not unknown and names_a_scene:
+            return None
+        what = f"no word of the prompt names a place that {name} was trained on"
+        if unknown:
+            more = f" and {len(unknown) - _WORDS_NAMED} more" if len(unknown) > _WORDS_NAMED else ""
+            what = f"{name} does not know {', '.join(unknown[:_WORDS_NAMED])}{more}"
+        return f"{what}; it paints {paints}" if paints and not names_a_scene else what
 
 
 class UNet:
@@ -53,14 +91,17 @@ class UNet:
         self._check(folder, folder.component("unet", backend))
         self._timestep = self.session.inputs["timestep"]
         self._output, *_ = self.session.outputs
+        self._parts: dict[Part, Session] = {}  # beside `session`, opened when they are first wanted
+        self._lock = Lock()
 
-    @cached_property
-    def _shallow(self) -> Session:
-        return self._open(part="shallow")
-
-    @cached_property
-    def _downsampled(self) -> Session:
-        return self._open(part="downsampled")
+    def part(self, part: Part) -> Session:
+        """The network's session for a part of it; `full` is `session`."""
+        if part == "full":
+            return self.session
+        with self._lock:
+            if part not in self._parts:
+                self._parts[part] = self._open(part=part)
+            return self._parts[part]
 
     def _check(self, folder: ModelFolder, path: Path) -> None:
         wanted = {"sample", "timestep", "encoder_hidden_states"}
@@ -80,16 +121,22 @@ class UNet:
 
     def compile(
         self, sample: tuple[int, ...], encoder_hidden_states: tuple[int, ...], token_downsampling: bool = False
-    ) -> None:
-        """Makes ready for inputs of these shapes, which takes seconds with a large network on OpenVINO."""
-        if self._is_cut:
-            shapes = {name: tuple(size or 1 for size in spec.shape) for name, spec in self.session.inputs.items()}
-            shapes["sample"], shapes["encoder_hidden_states"] = (1, *sample[1:]), (1, *encoder_hidden_states[1:])
-            if token_downsampling:
-                self.session.drop()  # of SD1.5's, two would take more than two gigabytes
-            elif "_downsampled" in self.__dict__:
-                self._downsampled.drop()
-            (self._downsampled if token_downsampling else self.session).compile(shapes)
+    ) -> object:
+        """Makes ready for inputs of these shapes, which takes seconds with a large network on OpenVINO.
+
+        What is returned keeps them ready for as long as it is held; see `Session.compile`.
+        """
+        if not self._is_cut:
+            return None
+        shapes = {name: tuple(size or 1 for size in spec.shape) for name, spec in self.session.inputs.items()}
+        shapes["sample"], shapes["encoder_hidden_states"] = (1, *sample[1:]), (1, *encoder_hidden_states[1:])
+        # Of SD1.5's, two would take more than two gigabytes.
+        if token_downsampling:
+            self.session.drop()
+            return self.part("downsampled").compile(shapes)
+        if "downsampled" in self._parts:
+            self.part("downsampled").drop()
+        return self.session.compile(shapes)
 
     def __call__(
         self,
@@ -118,7 +165,7 @@ class UNet:
             return np.asarray(self.session.run(feeds)[self._output], np.float32), ()
         # One at a time is as fast as two at once (CONTRIBUTING.md), and one compiled graph serves with and without.
         texts, outputs, deep = np.asarray(encoder_hidden_states), [], list(deep_features)
-        session = self._downsampled if token_downsampling else self._shallow if deep_features else self.session
+        session = self.part("downsampled" if token_downsampling else "shallow" if deep_features else "full")
         for b in range(len(sample)):
             feeds = {"sample": sample[b : b + 1], "encoder_hidden_states": texts[b : b + 1], **shared}
             if deep_features:

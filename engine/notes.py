@@ -1,14 +1,34 @@
-"""Notes: things a person should hear about that are no errors, said through one logger.
+"""Notes: things a person should hear about that are no errors.
 
-The library never prints; a program shows them by handling the logger `cyclorama`
-(Python's default shows them on stderr, the command line shows them as `note: ...`).
+The library never prints. Each note goes to the logger `cyclorama` (Python's default shows them on stderr, the command
+line shows them as `note: ...`), and to whoever asked for it: what is told while a photo is prepared and a picture is
+painted belongs to that picture, whatever other threads are doing.
 """
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 _logger = logging.getLogger("cyclorama")
+_listening: ContextVar[tuple[list[str], ...]] = ContextVar("listening", default=())
 
 
 def note(text: str) -> None:
     """Says one line to whoever listens."""
+    for notes in _listening.get():
+        notes.append(text)
     _logger.warning(text)
+
+
+@contextmanager
+def collected_notes() -> Iterator[list[str]]:
+    """A list of all that is said in this thread within the block."""
+    notes: list[str] = []
+    token = _listening.set((*_listening.get(), notes))
+    try:
+        yield notes
+    finally:
+        _listening.reset(token)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.checks import number, one_of, several, text, whole_number, yes_or_no
 from engine.errors import InvalidOptions
 from engine.model_folder import ModelFolder
 from engine.notes import note
-from engine.samplers import SAMPLERS, make_sampler
+from engine.samplers import SAMPLERS, TIMESTEP_SPACINGS, make_sampler
 
 Preset = Literal["fast", "balanced", "quality"]
 PRESETS: tuple[Preset, ...] = ("fast", "balanced", "quality")
@@ -46,35 +48,32 @@ class GenerationOptions:
     colour_match: bool = False
 
     def __post_init__(self) -> None:
-        if not self.prompt.strip():
-            raise InvalidOptions("the prompt is empty; describe the background, for example 'a sandy beach at sunset'")
-        if any("\ud800" <= character <= "\udfff" for character in self.prompt + self.negative_prompt):
-            raise InvalidOptions("the prompt holds bytes that are no text; is the terminal set to UTF-8?")
-        if not isinstance(self.num_inference_steps, int) or not 1 <= self.num_inference_steps <= 1000:
-            raise InvalidOptions(
-                f"num_inference_steps must be a whole number from 1 to 1000, got {self.num_inference_steps}"
-            )
-        if not 0 <= self.guidance_scale <= 50:
-            raise InvalidOptions(f"guidance_scale must be 0 to 50, got {self.guidance_scale}")
-        if not 0 < self.strength <= 1:
-            raise InvalidOptions(f"strength must be above 0 and at most 1, got {self.strength}")
+        check_prompt(self.prompt, self.negative_prompt)
+        checked: dict[str, object] = {
+            "num_inference_steps": whole_number("num_inference_steps", self.num_inference_steps, 1, 1000),
+            "guidance_scale": number("guidance_scale", self.guidance_scale, 0, 50),
+            "strength": number("strength", self.strength, 0, 1, above=True),
+            "seed": whole_number("seed", self.seed, 0, 2**63 - 1),
+            "sampler": one_of("sampler", self.sampler, SAMPLERS),
+            "timestep_spacing": one_of("timestep_spacing", self.timestep_spacing, TIMESTEP_SPACINGS),
+            "cache_interval": whole_number("cache_interval", self.cache_interval, 1, 100),
+            "guidance_interval": tuple(
+                number("guidance_interval", share, 0, 1)
+                for share in several("guidance_interval", self.guidance_interval, 2)
+            ),
+            "token_downsampling": yes_or_no("token_downsampling", self.token_downsampling),
+            "shadow": yes_or_no("shadow", self.shadow),
+            "colour_match": yes_or_no("colour_match", self.colour_match),
+        }
+        for name, value in checked.items():  # plain values, where NumPy's or a list came in
+            object.__setattr__(self, name, value)
         if int(self.num_inference_steps * self.strength) < 1:
             raise InvalidOptions(
                 f"strength {self.strength} of {self.num_inference_steps} steps leaves no step to run; "
                 f"raise one of them (at least {1 / self.num_inference_steps:.2g} for strength)"
             )
-        if not 0 <= self.seed < 2**63:
-            raise InvalidOptions(f"seed must be 0 to 2**63 - 1, got {self.seed}")
-        if self.sampler not in SAMPLERS:
-            raise InvalidOptions(f"unknown sampler {self.sampler!r}; choose one of {', '.join(SAMPLERS)}")
-        if not isinstance(self.cache_interval, int) or not 1 <= self.cache_interval <= 100:
-            raise InvalidOptions(f"cache_interval must be a whole number from 1 to 100, got {self.cache_interval}")
-        try:
-            start, stop = (float(share) for share in self.guidance_interval)
-        except (TypeError, ValueError):
-            raise InvalidOptions(f"guidance_interval must be two numbers, got {self.guidance_interval!r}") from None
-        object.__setattr__(self, "guidance_interval", (start, stop))  # a list, where it was read from JSON
-        if not 0 <= start < stop <= 1:
+        start, stop = self.guidance_interval
+        if not start < stop:
             raise InvalidOptions(f"guidance_interval must rise within 0 to 1, got {start:g} to {stop:g}")
         if self.token_downsampling and self.cache_interval > 1:
             raise InvalidOptions(f"token_downsampling goes without caching, got cache_interval {self.cache_interval}")
@@ -83,6 +82,16 @@ class GenerationOptions:
                 f"a negative prompt does nothing at guidance_scale {self.guidance_scale:g}; "
                 "leave it out or use a guidance_scale above 1"
             )
+
+
+def check_prompt(prompt: object, negative_prompt: object = "") -> None:
+    """Refuses prompts that are no text, or that say nothing. Raises InvalidOptions."""
+    for name, value in (("prompt", prompt), ("negative_prompt", negative_prompt)):
+        if any("\ud800" <= character <= "\udfff" for character in text(name, value)):
+            raise InvalidOptions(f"the {name} holds bytes that are no text; is the terminal set to UTF-8?")
+    # Letters, numbers and symbols say something; spaces, marks, and what has no width do not.
+    if not any(unicodedata.category(character)[0] in "LNS" for character in str(prompt)):
+        raise InvalidOptions("the prompt is empty; describe the background, for example 'a sandy beach at sunset'")
 
 
 @dataclass(frozen=True)
@@ -134,9 +143,9 @@ def resolve_options(
     a note says so and `balanced` is taken. An open seed is drawn at random. An open negative prompt is the manifest's,
     or else NEGATIVE_PROMPT, wherever there is guidance; an empty one stays empty.
     """
-    preset = preset or model.manifest.get("preset") or "quality"
-    if preset not in PRESETS:
-        raise InvalidOptions(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    preset = model.manifest.get("preset") or "quality" if preset is None else preset
+    one_of("preset", preset, PRESETS)
+    check_prompt(prompt, negative_prompt or "")
     own = model.manifest.get("presets", {})
     if preset == "fast" and model.distillation is None and preset not in own:
         note(f"{model.name} was not distilled for few steps, so the preset `balanced` is taken instead of `fast`")
@@ -147,8 +156,9 @@ def resolve_options(
         if negative_prompt:
             raise InvalidOptions(f"{model.name} has guidance built in and takes no negative prompt; leave it out")
     recipe = dataclasses.replace(recipe, **own.get(preset, {}))
-    if guidance_scale is None:
-        guidance_scale = recipe.guidance_scale
+    guidance_scale = (
+        recipe.guidance_scale if guidance_scale is None else number("guidance_scale", guidance_scale, 0, 50)
+    )
     if negative_prompt is None:
         has_guidance = guidance_scale > 1 and model.time_cond_proj_dim is None
         negative_prompt = model.manifest.get("negative_prompt", NEGATIVE_PROMPT) if has_guidance else ""
@@ -159,8 +169,10 @@ def resolve_options(
         guidance_scale=guidance_scale,
         strength=strength,
         seed=secrets.randbits(32) if seed is None else seed,
-        sampler=sampler or recipe.sampler,
-        timestep_spacing=timestep_spacing or recipe.timestep_spacing or model.timestep_spacing,
+        sampler=recipe.sampler if sampler is None else sampler,
+        timestep_spacing=(recipe.timestep_spacing or model.timestep_spacing)
+        if timestep_spacing is None
+        else timestep_spacing,
         # Of these two, that which was asked for goes before that which the preset has.
         cache_interval=(1 if token_downsampling else recipe.cache_interval)
         if cache_interval is None

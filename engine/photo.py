@@ -1,43 +1,48 @@
-"""Photos: reading every kind that people have, and writing results that say how they were made."""
+"""Photos: reading every kind that people have."""
 
 from __future__ import annotations
 
+import errno
 import os
-import tempfile
-import warnings
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from engine.errors import BadImage, CannotWrite, InvalidOptions
-from engine.notes import note
+from engine import metadata
+from engine.errors import BadImage, first_line
+from engine.notes import collected_notes, note
+from engine.tones import as_numbers, as_shown
 
 Pixels = npt.NDArray[np.uint8]
-Source = str | Path | Image.Image | npt.NDArray[np.generic]
 
-_ANIMATED = ("GIF", "WEBP", "PNG")
-_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+MOST_PIXELS = 89_000_000  # of a photo or a canvas
+_MOST_BYTES = 1_000_000_000  # of a pipe, whose length nobody knows beforehand
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo upright in 8-bit RGB, with what must survive into the result.
+    """A photo upright in 8-bit RGB, with what must survive into the result. May be shared between threads.
 
     rgb: (H, W, 3).  alpha: the file's own transparency, (H, W), if it has any; 255 is opaque.
-    icc_profile: the colour profile that `rgb` is in.  exif: without orientation and GPS position.
+    icc_profile: the colour profile that `rgb` is in, None is sRGB.  exif, xmp: what is kept of its metadata, see
+    `engine.metadata`.  notes: what was said while it was read.
     """
 
     rgb: Pixels
     alpha: Pixels | None = None
     icc_profile: bytes | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -45,37 +50,44 @@ class Photo:
         return self.rgb.shape[1], self.rgb.shape[0]
 
 
-def load_photo(source: Source) -> Photo:
-    """Reads a photo from a file, a PIL image or an array.
+Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.generic] | Photo
 
-    EXIF orientation is applied, CMYK converted through its profile, 16-bit rounded to 8, the first
-    frame taken of an animation (a note says so). Arrays: uint8, (H, W), (H, W, 3) or (H, W, 4).
+
+def load_photo(source: Source) -> Photo:
+    """Reads a photo from a file, the bytes of one, a PIL image or an array.
+
+    The photo is shown as a viewer shows it: EXIF orientation is applied, and tones as `engine.tones` says; of an
+    animation the first frame is taken (a note says so). Arrays: uint8, (H, W), (H, W, 3) or (H, W, 4). A Photo is
+    returned as it is.
     Raises BadImage with one clear line for whatever cannot be read.
     """
-    if isinstance(source, np.ndarray):
-        if source.dtype != np.uint8 or source.ndim not in (2, 3) or source.shape[2:] not in ((), (3,), (4,)):
-            raise BadImage(
-                "a photo array must be uint8 of shape (H, W), (H, W, 3) or (H, W, 4), "
-                f"got {source.dtype} {source.shape}"
-            )
-        return _from_pil(Image.fromarray(source), "the array")
-    if isinstance(source, Image.Image):
-        with _readable("the image"):
-            return _from_pil(source, "the image")
-    path = Path(source)
-    with _opened(path) as image:
-        if getattr(image, "n_frames", 1) > 1 and image.format in _ANIMATED:
-            note(f"{path.name} is animated; its first frame is used")
-        return _from_pil(image, path.name)
+    if isinstance(source, Photo):
+        return source
+    with collected_notes() as notes, _opened(source) as (image, name, significant_bits):
+        tones = as_shown(image, name, significant_bits)
+        orientation = metadata.orientation(image)
+        statements = metadata.statements(image)
+        return Photo(
+            rgb=_upright(tones.rgb, orientation),
+            alpha=None if tones.alpha is None else _upright(tones.alpha, orientation),
+            icc_profile=tones.icc_profile,
+            exif=metadata.kept_exif(image),
+            xmp=statements.packet() if statements else None,
+            notes=tuple(notes),
+        )
 
 
 def load_mask(source: Source, size: tuple[int, int], name: str = "mask") -> Pixels:
     """Reads a mask: 255 subject, 0 background, greys between; (H, W) uint8, and of the photo's size.
 
-    name: for the error.  A mask with transparency is read from its transparency, any other from its brightness.
+    name: for the error.  A mask with transparency is read from its transparency, any other from its brightness as
+    stored, whatever colour profile it has.
     """
-    photo = load_photo(source)
-    mask = photo.alpha if photo.alpha is not None else np.asarray(Image.fromarray(photo.rgb).convert("L"))
+    if isinstance(source, Photo):
+        mask = source.alpha if source.alpha is not None else np.asarray(Image.fromarray(source.rgb).convert("L"))
+    else:
+        with _opened(source) as (image, file, significant_bits):
+            mask = _upright(as_numbers(image, file, significant_bits), metadata.orientation(image))
     if (mask.shape[1], mask.shape[0]) != size:
         raise BadImage(
             f"the {name} is {mask.shape[1]}x{mask.shape[0]} but the photo is {size[0]}x{size[1]} (upright); "
@@ -85,216 +97,196 @@ def load_mask(source: Source, size: tuple[int, int], name: str = "mask") -> Pixe
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    _register_heif()
-    with _readable(path.name):
-        try:
-            image = Image.open(path)
-        except FileNotFoundError:
-            raise BadImage(f"there is no file {path}") from None
-        except IsADirectoryError:
-            raise BadImage(f"{path} is a folder, not a photo") from None
-        except PermissionError:
-            raise BadImage(f"{path} may not be read; check its permissions") from None
-        except UnidentifiedImageError:
-            if path.suffix.lower() in (".heic", ".heif"):
-                raise BadImage(
-                    f"{path.name} is a HEIC photo; to read those run: pip install 'cyclorama[heic]', "
-                    "or save the photo as JPEG or PNG"
-                ) from None
-            raise BadImage(f"{path.name} is no image that can be read; save it as JPEG, PNG or WebP") from None
-        with image:
-            yield image
+def _opened(source: object) -> Iterator[tuple[Image.Image, str, int | None]]:
+    """A loaded image, what to call it, and how many of its 16 bits a channel count, where the file says so."""
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim not in (2, 3) or source.shape[2:] not in ((), (3,), (4,)):
+            raise BadImage(
+                "a photo array must be uint8 of shape (H, W), (H, W, 3) or (H, W, 4), "
+                f"got {source.dtype} {source.shape}"
+            )
+        if 0 in source.shape:
+            raise BadImage(f"the array has no pixels (its shape is {source.shape})")
+        yield Image.fromarray(np.ascontiguousarray(source)), "the array", None
+    elif isinstance(source, Image.Image):
+        with _readable("the image"):
+            yield _loaded(source, "the image"), "the image", None
+    else:
+        with _file(source) as (file, name):
+            head = file.read(4096)
+            file.seek(0)
+            with _readable(name, _content(head)), _identified(file, head, name) as image:
+                if image.format in _ANIMATED and getattr(image, "n_frames", 1) > 1:
+                    note(f"{name} is animated; its first frame is used")
+                yield _loaded(image, name), name, _significant_bits(head)
 
 
 @contextmanager
-def _readable(name: str) -> Iterator[None]:
+def _file(source: object) -> Iterator[tuple[BinaryIO, str]]:
+    """An open file that can be searched in, and its name."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        yield BytesIO(source), "the photo"
+        return
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        try:
+            with path.open("rb") as file:
+                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    yield file, path.name
+                else:
+                    yield _read_whole(file, str(path)), path.name
+        except OSError as error:
+            raise BadImage(_why_unopened(path, error)) from None
+        except ValueError as error:  # a zero byte in its name
+            raise BadImage(f"there is no file {str(path)!r} ({error})") from None
+        return
+    if hasattr(source, "read"):
+        try:
+            yield _read_whole(source, "the photo"), "the photo"  # type: ignore[arg-type]
+        except (OSError, ValueError) as error:  # ValueError: it was closed
+            raise BadImage(f"the photo cannot be read ({first_line(error)})") from error
+        return
+    raise BadImage(
+        f"a photo is a path, the bytes of a file, a PIL image or an array, got {type(source).__name__}: {source!r:.60}"
+    )
+
+
+def _read_whole(file: BinaryIO, name: str) -> BytesIO:
+    data = file.read(_MOST_BYTES + 1)
+    if not isinstance(data, bytes):
+        raise BadImage(f"{name} gives text where a photo's bytes are wanted; open it in binary mode")
+    if len(data) > _MOST_BYTES:
+        raise BadImage(f"{name} gives more than {_MOST_BYTES // 1_000_000} MB; make the photo smaller first")
+    return BytesIO(data)
+
+
+def _why_unopened(path: Path, error: OSError) -> str:
+    scheme, separator, _ = str(path).partition(":/")
+    if error.errno == errno.ENOENT and separator and scheme.isalnum() and len(scheme) > 1:
+        return f"{path} is a web address; download the photo and give its file"
+    if error.errno == errno.ENOENT and path.is_symlink():
+        return f"{path} is a link to {path.readlink()}, and there is no such file"
+    reasons = {
+        errno.ENOENT: f"there is no file {path}",
+        errno.ENOTDIR: f"there is no file {path}",
+        errno.EISDIR: f"{path} is a folder, not a photo",
+        errno.EACCES: f"{path} may not be read; check its permissions",
+        errno.ELOOP: f"{path} is a symbolic link that leads back to itself; name the photo",
+        errno.ENAMETOOLONG: f"{str(path)[:60]}… is longer than a file name can be",
+    }
+    return reasons.get(error.errno or 0, f"{path} cannot be read: {error.strerror or first_line(error)}")
+
+
+@contextmanager
+def _identified(file: BinaryIO, head: bytes, name: str) -> Iterator[Image.Image]:
+    has_heif = _register_heif()
+    try:
+        image = Image.open(file)
+    except UnidentifiedImageError:
+        kind = _content(head)
+        is_heic = kind == "a HEIC photo" or (kind == "a video" and name.lower().endswith((".heic", ".heif")))
+        if is_heic and not has_heif:
+            raise BadImage(
+                f"{name} is a HEIC photo; to read those run: pip install 'cyclorama[heic]', "
+                "or save the photo as JPEG or PNG"
+            ) from None
+        if kind in _READ:
+            raise BadImage(f"{name} is {kind}, but damaged; save it again as JPEG or PNG") from None
+        what = f"is {kind}, no image" if kind else "is no image"
+        remedy = "run `git lfs pull` to get what it stands for" if kind == _LFS else "save it as JPEG, PNG or WebP"
+        raise BadImage(f"{name} {what} that can be read; {remedy}") from None
+    with image:
+        yield image
+
+
+@contextmanager
+def _readable(name: str, kind: str | None = None) -> Iterator[None]:
     """Turns what Pillow raises over bad files into BadImage."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-            yield
+        yield
     except BadImage:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        limit = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise BadImage(f"{name} has more than {limit} million pixels; make it smaller first") from None
+        raise BadImage(_too_large(name)) from None
     except MemoryError:
         raise BadImage(f"{name} does not fit into memory; make it smaller first") from None
     except Exception as error:  # there is no exception that some decoder does not raise over some file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadImage(f"{name} cannot be read, it seems damaged ({reason}); save it again as JPEG or PNG") from error
+        what = f"{name} is {kind} that" if kind in _READ else name
+        raise BadImage(
+            f"{what} cannot be read, it seems damaged ({first_line(error)}); save it again as JPEG or PNG"
+        ) from error
 
 
-def _register_heif() -> None:
+def _too_large(name: str) -> str:
+    return f"{name} has more than {MOST_PIXELS // 1_000_000} million pixels; make it smaller first"
+
+
+def _loaded(image: Image.Image, name: str) -> Image.Image:
+    if 0 in image.size:
+        raise BadImage(f"{name} has no pixels ({image.width}x{image.height})")
+    if image.width * image.height > MOST_PIXELS:  # Pillow's own limit is a warning, which others may have silenced
+        raise BadImage(_too_large(name))
+    image.load()
+    return image
+
+
+def _register_heif() -> bool:
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
-        return
+        return False
     register_heif_opener()
+    return True
 
 
-def _from_pil(image: Image.Image, name: str) -> Photo:
-    image.load()
-    if 0 in image.size:
-        raise BadImage(f"{name} has no pixels ({image.width}x{image.height})")
-    icc_profile: bytes | None = image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
-    exif = _kept_exif(image)
-    colour_model = "RGB"
-    if image.mode.startswith("I") or image.mode == "F":
-        image, colour_model = _to_8_bit(image, name), "GRAY"
-    elif image.mode in ("1", "L", "LA"):
-        colour_model = "GRAY"
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = np.asarray(image.getchannel("A"))
-        if alpha.min() == 255:
-            alpha = None
-    if image.mode == "CMYK":
-        image, icc_profile = _cmyk_to_srgb(image, icc_profile), None
-    elif icc_profile and _colour_space(icc_profile) != colour_model:
-        icc_profile = None  # made for another kind of pixels than the file has
-    elif colour_model == "GRAY":
-        icc_profile = None  # the result is RGB
-    return Photo(np.asarray(image.convert("RGB")), alpha, icc_profile, exif)
+_LFS = "a Git LFS pointer"
+# How files begin, at which byte, and what they are; the first group can be read.
+_READ = {"a HEIC photo", "an AVIF image", "a JPEG", "a PNG", "a GIF", "a WebP image", "a TIFF or raw photo"}
+_BEGINNINGS: tuple[tuple[int, tuple[bytes, ...], str], ...] = (
+    (4, (b"ftypavif", b"ftypavis"), "an AVIF image"),
+    (4, (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1"), "a HEIC photo"),
+    (0, (b"\xff\xd8\xff",), "a JPEG"),
+    (0, (b"\x89PNG\r\n\x1a\n",), "a PNG"),
+    (0, (b"GIF8",), "a GIF"),
+    (8, (b"WEBP",), "a WebP image"),
+    (0, (b"II*\0", b"MM\0*"), "a TIFF or raw photo"),
+    (4, (b"ftypcrx",), "a camera's raw file"),
+    (4, (b"ftyp",), "a video"),
+    (0, (b"\x1aE\xdf\xa3",), "a video"),
+    (0, (b"%PDF",), "a PDF document"),
+    (0, (b"version https://git-lfs",), _LFS),
+    (0, (b"\xff\x0a", b"\0\0\0\x0cJXL "), "a JPEG XL image"),
+    (0, (b"FUJIFILMCCD-RAW", b"IIRO", b"IIU\0", b"FOVb"), "a camera's raw file"),
+    (0, (b"PK\x03\x04",), "a ZIP archive or office document"),
+    (0, (b"<svg", b"<?xml"), "an SVG drawing"),
+    (0, (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML"), "a web page"),
+)
 
 
-def _to_8_bit(image: Image.Image, name: str) -> Image.Image:
-    array = np.asarray(image).astype(np.float64)
-    if image.mode == "F" or array.min() < 0 or array.max() > 65535:
-        raise BadImage(f"{name} has pixels of {image.mode!r} beyond 16 bits; save it with 8 or 16 bits a channel")
-    return Image.fromarray(np.round(array / 257).astype(np.uint8))
+def _content(head: bytes) -> str | None:
+    """What a file is by its first bytes; its name may say anything."""
+    if not head:
+        return "empty"
+    return next((kind for start, beginnings, kind in _BEGINNINGS if head[start:].startswith(beginnings)), None)
 
 
-def _cmyk_to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
-    if icc_profile:
-        try:
-            converted = ImageCms.profileToProfile(
-                image, ImageCms.ImageCmsProfile(BytesIO(icc_profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-        except (ImageCms.PyCMSError, OSError):
-            converted = None  # a broken profile: Pillow's plain conversion is the next best
-        if converted is not None:
-            return converted
-    return image.convert("RGB")
+def _significant_bits(head: bytes) -> int | None:
+    """What a PNG's sBIT chunk says of its (first) channel; it stands before the pixels."""
+    at = 8
+    while head.startswith(b"\x89PNG") and at + 9 <= len(head):
+        length, kind = int.from_bytes(head[at : at + 4], "big"), head[at + 4 : at + 8]
+        if kind == b"sBIT":
+            return head[at + 8]
+        at += 12 + length
+    return None
 
 
-def convert_colours(rgb: Pixels, from_profile: bytes | None, to_profile: bytes | None) -> Pixels:
-    """The same colours (H, W, 3) in another colour profile; None is sRGB. A broken profile counts as sRGB."""
-    if from_profile == to_profile:
-        return rgb
-    try:
-        known, wanted = (
-            ImageCms.ImageCmsProfile(BytesIO(profile) if profile else ImageCms.createProfile("sRGB"))
-            for profile in (from_profile, to_profile)
-        )
-        converted = ImageCms.profileToProfile(Image.fromarray(rgb), known, wanted)
-    except (ImageCms.PyCMSError, OSError):
-        note("a colour profile is broken, so colours are taken as they are")
-        return rgb
-    return rgb if converted is None else np.asarray(converted)
-
-
-def _colour_space(icc_profile: bytes) -> str:
-    return icc_profile[16:20].decode("latin-1").strip()  # ICC.1:2022, 7.2.8
-
-
-def _kept_exif(image: Image.Image) -> bytes | None:
-    try:
-        exif = image.getexif()
-        for tag in (ExifTags.Base.Orientation, ExifTags.IFD.GPSInfo):
-            exif.pop(tag, None)
-        if ExifTags.IFD.Exif in exif:
-            for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight):  # the canvas may be another
-                exif.get_ifd(ExifTags.IFD.Exif).pop(tag, None)
-        return exif.tobytes() if len(exif) else None
-    except Exception:  # damaged EXIF must not cost the photo
-        return None
-
-
-def image_format(path: Path) -> str:
-    """Pillow's name for the format that a file name's ending asks for; InvalidOptions for other endings."""
-    try:
-        return _FORMATS[path.suffix.lower()]
-    except KeyError:
-        raise InvalidOptions(f"cannot write {path.name!r}: its name must end in {', '.join(_FORMATS)}") from None
-
-
-def check_output(path: Path) -> None:
-    """Refuses a file that could not be written in the end, before any work is done for it."""
-    image_format(path)
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise CannotWrite(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    if path.is_dir() or not os.access(folder, os.W_OK):
-        raise CannotWrite(
-            f"cannot write {path}: {'it is a folder' if path.is_dir() else 'not permitted'}; name another"
-        )
-
-
-def check_transparency(path: Path) -> None:
-    """Refuses a file of a format that has no transparency."""
-    if image_format(path) == "JPEG":
-        raise InvalidOptions(f"cannot write {path.name!r}: JPEG has no transparency; name a .png or .webp file")
-
-
-def save_image(
-    image: Image.Image,
-    path: Path,
-    *,
-    parameters: str | None = None,
-    icc_profile: bytes | None = None,
-    exif: bytes | None = None,
-) -> None:
-    """Writes an image whole or not at all, in the format of the file name's ending.
-
-    `parameters`, how the picture was made, goes into PNG's text chunk of that name and, for JPEG
-    and WebP, into EXIF's UserComment, where other tools look for it.
-    """
-    kind = image_format(path)
-    if image.mode == "RGBA":
-        check_transparency(path)
-    extra: dict[str, Any] = {"icc_profile": icc_profile} if icc_profile else {}
-    tags = Image.Exif()
-    if exif:
-        tags.load(exif)
-    if kind == "PNG":
-        extra["compress_level"] = 4
-        if parameters:
-            chunks = PngImagePlugin.PngInfo()
-            chunks.add_itxt("parameters", parameters)
-            extra["pnginfo"] = chunks
-    else:
-        extra["quality"] = 95
-        if parameters:
-            comment = b"UNICODE\x00" + parameters.encode("utf-16-be")
-            tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
-    if len(tags) or kind != "PNG":
-        extra["exif"] = tags.tobytes()
-    write_whole(path, lambda temporary: image.save(temporary, kind, **extra))
-
-
-def write_whole(path: Path, write: Any) -> None:
-    """Calls `write(temporary_path)` beside `path`, then moves the result there in one step."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.resolve().parent, prefix=".cyclorama-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            write(temporary)
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:  # ValueError: what the format cannot hold
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CannotWrite(f"cannot write {path}: {reason}; name another file with -o") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Pixels (H, W, ...) of an EXIF orientation, turned and mirrored to 1."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from engine.checks import number, several, text
 from engine.errors import InvalidOptions
 from engine.notes import note
-from engine.photo import Pixels
+from engine.photo import MOST_PIXELS, Pixels
 
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d{1,6})?):(\d{1,6}(?:\.\d{1,6})?)")
 _SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
 _LEAST_SCALE, _MOST_SCALE = 0.01, 10.0
-_MOST_PIXELS = 89_000_000  # of a canvas; as many as a photo may have
 _CUT_ON_BOTH_SIDES = (0.5, 1.0)  # in the middle, and down: a cut below looks least cut
 _GREY = 127  # of the canvas where the photo does not reach; never to be seen
 
@@ -75,25 +75,23 @@ class Layout:
 
     def __post_init__(self) -> None:
         if self.canvas is not None:
-            self._canvas_size((1, 1))
-        if self.subject_scale is not None and not _LEAST_SCALE <= self.subject_scale <= _MOST_SCALE:
-            raise InvalidOptions(
-                f"subject_scale must be {_LEAST_SCALE:g} to {_MOST_SCALE:g}, got {self.subject_scale}; "
-                "1 keeps the photo's own pixels"
-            )
-        position = self.subject_position
-        if position is not None and (len(position) != 2 or not all(0 <= share <= 1 for share in position)):
-            raise InvalidOptions(
-                f"subject_position must be two numbers from 0 to 1, got {','.join(f'{share:g}' for share in position)}"
-            )
+            text("canvas", self.canvas)
+            self.canvas_size((1, 1))
+        if self.subject_scale is not None:
+            remark = "; 1 keeps the photo's own pixels"
+            number("subject_scale", self.subject_scale, _LEAST_SCALE, _MOST_SCALE, remark=remark)
+        if self.subject_position is not None:
+            for share in several("subject_position", self.subject_position, 2):
+                number("each of subject_position's two numbers", share, 0, 1)
 
-    def _canvas_size(self, photo_size: tuple[int, int]) -> tuple[int, int]:
+    def canvas_size(self, photo_size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the canvas for a photo of this size. Raises InvalidOptions."""
         if self.canvas is None:
             return photo_size
-        text = "1:1" if self.canvas == "square" else self.canvas
-        if match := _SIZE.fullmatch(text):
+        shape = "1:1" if self.canvas == "square" else self.canvas
+        if match := _SIZE.fullmatch(shape):
             size = int(match[1]), int(match[2])
-        elif match := _RATIO.fullmatch(text):
+        elif match := _RATIO.fullmatch(shape):
             width, height = float(match[1]), float(match[2])
             if not 0.05 <= width / max(height, 1e-9) <= 20:
                 raise InvalidOptions(f"a canvas has a shape from 1:20 to 20:1, got {self.canvas}")
@@ -103,16 +101,16 @@ class Layout:
             raise InvalidOptions(
                 f"a canvas is `square`, a ratio like 4:5 or a size like 1080x1350, got {self.canvas!r}"
             )
-        if not 1 <= size[0] * size[1] <= _MOST_PIXELS:
+        if not 1 <= size[0] * size[1] <= MOST_PIXELS:
             raise InvalidOptions(
-                f"a canvas has 1 to {_MOST_PIXELS // 1_000_000} million pixels, got {size[0]}x{size[1]}"
+                f"a canvas has 1 to {MOST_PIXELS // 1_000_000} million pixels, got {size[0]}x{size[1]}"
             )
         return size
 
     def placement(self, alpha: Pixels) -> Placement:
         """Where the photo of a subject's alpha (H, W) comes to lie. Raises InvalidOptions."""
         size = alpha.shape[1], alpha.shape[0]
-        canvas = self._canvas_size(size)
+        canvas = self.canvas_size(size)
         scale = self.subject_scale or min(1.0, canvas[0] / size[0], canvas[1] / size[1])
         corner = []
         for axis in (0, 1):

@@ -10,8 +10,9 @@ from typing import Any
 
 from PIL import Image
 
+from engine.errors import InvalidOptions
+from engine.files import FORMATS, encode_image, image_format, write_whole
 from engine.options import GenerationOptions
-from engine.photo import save_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class Picture:
     image: RGB, the canvas's size; RGBA where the background is transparent.  alpha: what the subject was put there
     by, L.  background: what lies behind it, as image.  background_name: the given one's name, or the prompt.
     shadow, colour_match: whether the background was to get a shadow and the photo's light.
-    seconds: wall time per stage.  peak_memory: of the process so far, in bytes.
+    seconds: wall time per stage.  peak_memory: of the process so far, whatever else it did, in bytes.
+    notes: what a person should hear of this picture.
     """
 
     image: Image.Image
@@ -32,8 +34,10 @@ class Picture:
     colour_match: bool = False
     seconds: dict[str, float]
     peak_memory: int
+    notes: tuple[str, ...] = ()
     icc_profile: bytes | None = dataclasses.field(default=None, repr=False)
     exif: bytes | None = dataclasses.field(default=None, repr=False)
+    xmp: bytes | None = dataclasses.field(default=None, repr=False)
 
     @property
     def parameters(self) -> str:
@@ -46,12 +50,29 @@ class Picture:
         wanted = {"Contact shadow": self.shadow, "Colour match": self.colour_match}
         return {name: "yes" for name, is_wanted in wanted.items() if is_wanted}
 
-    def save(self, path: str | Path) -> None:
-        """Writes the image (.png, .jpg or .webp), whole or not at all.
+    def encode(self, kind: str = "PNG") -> bytes:
+        """The image as the bytes of a PNG, JPEG or WEBP file.
 
-        It carries `parameters` and keeps the photo's colour profile and EXIF, less its GPS position.
+        It carries `parameters`, and keeps the photo's colour profile and what `engine.metadata` keeps of its metadata.
+        Raises InvalidOptions for another format, and for what the format cannot hold.
         """
-        save_image(self.image, Path(path), parameters=self.parameters, icc_profile=self.icc_profile, exif=self.exif)
+        if kind not in FORMATS.values():
+            raise InvalidOptions(f"a picture is encoded as PNG, JPEG or WEBP, got {kind!r}")
+        return encode_image(
+            self.image,
+            kind,
+            parameters=self.parameters,
+            icc_profile=self.icc_profile,
+            exif=self.exif,
+            xmp=self.xmp,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Writes the image (.png, .jpg or .webp) in one step, whole or not at all; see `encode`.
+
+        Raises InvalidOptions and CannotWrite.
+        """
+        write_whole(Path(path), self.encode(image_format(Path(path))))
 
     def summary(self) -> dict[str, Any]:
         """The facts as plain values, fit for JSON."""
@@ -62,6 +83,7 @@ class Picture:
             "size": list(self.image.size),
             "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
             "peak_memory": self.peak_memory,
+            "notes": list(self.notes),
         }
 
 

@@ -325,6 +325,7 @@ class EulerAncestral(Euler):
         return x + (x - x_0) * ((sigma_down - sigma) / sigma) + sigma_up * noise(), x_0
 
 
+TIMESTEP_SPACINGS = ("leading", "trailing", "linspace")
 SAMPLERS = ("ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_karras", "lcm", "tcd")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scene:
-    """A photo made ready once, for any number of prompts.
+    """A photo made ready once, for any number of prompts. May be shared between threads.
 
     cutout: the subject.  frame: how its canvas lies on what the model paints.  image: the photo there, (1, 3, h, w)
     in [-1, 1].  mask: what to paint, (1, 1, h, w) in 0..1.  masked_image_latents: the image with the painted
@@ -31,18 +32,25 @@ class Scene:
     mask: Array
     vae: VAE = field(repr=False)
     seconds: dict[str, float]
+    _latents: dict[str, Array] = field(default_factory=dict, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
-    @cached_property
+    @property
     def masked_image_latents(self) -> Array:
         """What a 9-channel UNet is shown of the photo."""
-        with timed(self.seconds, "vae_encode"):
-            return self.vae.encode(self.image * (self.mask < 0.5))
+        return self._encoded("masked", lambda: self.image * (self.mask < 0.5))
 
-    @cached_property
+    @property
     def image_latents(self) -> Array:
         """The whole canvas, encoded; wanted by 4-channel UNets and by strength below 1."""
-        with timed(self.seconds, "vae_encode"):
-            return self.vae.encode(self.image)
+        return self._encoded("whole", lambda: self.image)
+
+    def _encoded(self, name: str, image: Callable[[], Array]) -> Array:
+        with self._lock:
+            if name not in self._latents:
+                with timed(self.seconds, "vae_encode"):
+                    self._latents[name] = self.vae.encode(image())
+            return self._latents[name]
 
     def latent_mask(self, scale: int) -> Array:
         """The mask at the latents' size, by nearest pixel, as inpainting checkpoints were trained."""

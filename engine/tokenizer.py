@@ -6,6 +6,7 @@ Equal to transformers' `CLIPTokenizer` (without the optional ftfy), which the te
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from engine.errors import BadModel
-from engine.notes import note
 
 _BOS, _EOS = "<|startoftext|>", "<|endoftext|>"
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -57,17 +57,34 @@ class ClipTokenizer:
         return [self._bos, *self._tokenizer.encode(_clean(text), add_special_tokens=False).ids, self._eos]
 
     def __call__(self, text: str, length: int | None = None) -> npt.NDArray[np.int64]:
-        """Token ids, shape (1, length), padded; what does not fit is cut, and a note says so."""
+        """Token ids, shape (1, length), padded; what does not fit is cut, see `lost`."""
         length = length or self.model_max_length
         ids = self.encode(text)
         if len(ids) > length:
-            lost = self._tokenizer.decode(ids[length - 1 : -1]).replace("</w>", " ").strip()
-            note(
-                f"the prompt has {len(ids) - 2} tokens and the model reads {length - 2}; "
-                f"what comes last was left out: {lost!r}"
-            )
             ids = [*ids[: length - 1], self._eos]
         return np.array([ids + [self._pad] * (length - len(ids))], np.int64)
+
+    def lost(self, text: str, length: int | None = None) -> str | None:
+        """What of a text does not fit into so many tokens, in a sentence; None where all of it does."""
+        length = length or self.model_max_length
+        ids = self.encode(text)
+        if len(ids) <= length:
+            return None
+        rest = self._tokenizer.decode(ids[length - 1 : -1]).replace("</w>", " ").strip()
+        return (
+            f"the prompt has {len(ids) - 2} tokens and the model reads {length - 2}; "
+            f"what comes last was left out: {rest!r}"
+        )
+
+    def broken_words(self, text: str) -> list[str]:
+        """The words of a text, in order and each once, that the vocabulary holds no token for as a whole."""
+        words = dict.fromkeys(self.words(text))
+        return [word for word in words if len(self._tokenizer.encode(word, add_special_tokens=False).ids) > 1]
+
+    @staticmethod
+    def words(text: str) -> list[str]:
+        """The words of a text, in small letters: two letters or more, or one of Chinese or Japanese."""
+        return re.findall(r"[^\W\d_]{2,}|[\u2e80-\u9fff]", _clean(text))
 
 
 def _clean(text: str) -> str:

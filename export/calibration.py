@@ -113,9 +113,9 @@ class Recorder:
         self.inputs, self.outputs = session.inputs, session.outputs
         self.feeds: list[Feeds] = []
 
-    def compile(self, shapes: Shapes) -> None:
+    def compile(self, shapes: Shapes) -> object:
         """As the session itself."""
-        self._session.compile(shapes)
+        return self._session.compile(shapes)
 
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """As the session itself."""

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from engine.errors import InvalidOptions
+from engine.errors import InvalidOptions, first_line
 from export.errors import ExportFailed
 from models.catalogue import CATALOGUE
 from models.hub import fetch_file
@@ -75,7 +75,7 @@ def fuse_lora(pipeline: Any, source: str, scale: float = 1.0) -> None:
             changes.append((module.weight, layer.change(module.weight.shape)))
         except (ValueError, RuntimeError) as error:
             raise ExportFailed(
-                f"the LoRA {source} does not fit this model at {name} ({str(error).splitlines()[0]}); "
+                f"the LoRA {source} does not fit this model at {name} ({first_line(error)}); "
                 "was it trained for another base model?"
             ) from error
     for weight, change in changes:

@@ -20,6 +20,7 @@ from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
 
 from engine import BackgroundGenerator, InvalidOptions
 from engine.backends import ONNX_FILE, OPENVINO_FILE
+from engine.errors import first_line
 from engine.notes import note
 from export.calibration import Calibration, Feeds
 from export.drift import LEAST_PSNR, LEAST_SSIM, drift
@@ -111,8 +112,7 @@ def quantise(path: Path, format: Format, samples: Sequence[Feeds], recipe: Recip
                 fit_for_onnxruntime(model, ranges)
                 _save_onnx(model, path)
     except Exception as error:  # NNCF's own have no common base
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ExportFailed(f"the UNet could not be quantised ({reason}); export it as fp16") from error
+        raise ExportFailed(f"the UNet could not be quantised ({first_line(error)}); export it as fp16") from error
 
 
 def _quantised(model: Any, samples: Sequence[Feeds], recipe: Recipe, beside: Path | None = None) -> Any:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from export.errors import ExportFailed
 from models.catalogue import CATALOGUE
+from models.errors import first_line
 from models.hub import fetch_repository
 
 disable_progress_bar()  # the caller shows the stages
@@ -47,7 +48,9 @@ def load_tiny_vae(source: str | Path) -> Any:
             raise ValueError(f"it is of the class {kind}")
         return AutoencoderTiny.from_pretrained(path, torch_dtype=torch.float32, local_files_only=True).eval()
     except Exception as error:
-        raise ExportFailed(f"{source} is no tiny VAE (AutoencoderTiny) that can be read: {_line(error)}") from error
+        raise ExportFailed(
+            f"{source} is no tiny VAE (AutoencoderTiny) that can be read: {first_line(error)}"
+        ) from error
 
 
 def use_distilled_scheduler(pipeline: Any, distilled: str) -> None:
@@ -88,7 +91,7 @@ def _from_folder(folder: Path) -> Any:
             requires_safety_checker=False,
         )
     except Exception as error:  # diffusers, transformers and safetensors have no common base
-        raise ExportFailed(f"{folder} cannot be read as a Stable Diffusion checkpoint: {_line(error)}") from error
+        raise ExportFailed(f"{folder} cannot be read as a Stable Diffusion checkpoint: {first_line(error)}") from error
     return _ready(pipeline)
 
 
@@ -110,7 +113,7 @@ def _from_single_file(path: Path) -> Any:
             channels = file.get_slice("model.diffusion_model.input_blocks.0.0.weight").get_shape()[1]
             widths = {file.get_slice(key).get_shape()[1] for key in keys if key.endswith("attn2.to_k.weight")}
     except (OSError, SafetensorError) as error:
-        raise ExportFailed(f"{path} is no .safetensors file that can be read: {_line(error)}") from error
+        raise ExportFailed(f"{path} is no .safetensors file that can be read: {first_line(error)}") from error
     config, _ = fetch_repository(_config_repository(path, channels, widths), None, weights=False)
     try:
         pipeline = StableDiffusionInpaintPipeline.from_single_file(
@@ -124,7 +127,7 @@ def _from_single_file(path: Path) -> Any:
         )
     except Exception as error:
         raise ExportFailed(
-            f"{path} cannot be read as a Stable Diffusion checkpoint, VAE and text encoder included: {_line(error)}"
+            f"{path} cannot be read as a Stable Diffusion checkpoint, with VAE and text encoder: {first_line(error)}"
         ) from error
     return _ready(pipeline)
 
@@ -154,8 +157,3 @@ def _ready(pipeline: Any) -> Any:
     if pipeline.unet.config.addition_embed_type is not None:
         raise ExportFailed("its UNet wants more than a prompt, as SDXL's does; only SD 1.x and 2.x can be run")
     return pipeline
-
-
-def _line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

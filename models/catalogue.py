@@ -49,8 +49,9 @@ class ModelEntry:
 
     @property
     def manifest_facts(self) -> dict[str, Any]:
-        """What an exported model's manifest says of presets: the one that fits, and how they differ for it."""
-        return {**({"preset": self.preset} if self.preset else {}), **self.defaults}
+        """What an exported model's manifest says beside what was measured: presets and the words it knows."""
+        facts = {"preset": self.preset, "paints": self.paints}
+        return {**{name: fact for name, fact in facts.items() if fact}, **self.defaults}
 
     @property
     def shipped(self) -> Path | None:
@@ -104,6 +105,10 @@ CATALOGUE: dict[str, ModelEntry] = {
             card=_HERE / "nano" / "README.md",
             file="nano/checkpoint",
             defaults={
+                "words": {
+                    "known_as_a_whole": True,
+                    "of_scenes": (_HERE / "nano" / "scene_words.txt").read_text().split(),
+                },
                 "negative_prompt": "",  # it was trained without, and paints none of what others need one against
                 "presets": {
                     "balanced": {"num_inference_steps": 10, "guidance_scale": 3.5},

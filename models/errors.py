@@ -18,3 +18,9 @@ class BadModel(CycloramaError):
 
 class DownloadFailed(CycloramaError):
     """A file could not be fetched, from the model hub or a package archive."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of another library's exception that says anything, else the exception's name."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

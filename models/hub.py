@@ -11,7 +11,7 @@ from pathlib import Path
 from huggingface_hub import errors as hub_errors
 from huggingface_hub.hf_api import HfApi, RepoSibling
 
-from models.errors import DownloadFailed
+from models.errors import DownloadFailed, first_line
 from models.store import sha256
 
 _FOLDERS = ("text_encoder", "tokenizer", "unet", "vae", "scheduler")
@@ -119,8 +119,7 @@ def _fetching(repository: str, revision: str | None) -> Iterator[None]:
     except hub_errors.HFValidationError as error:
         raise DownloadFailed(f"{repository!r} is no hub id; it must look like owner/name") from error
     except Exception as error:  # requests, httpx and the hub have no common base
-        reason = str(error).strip().splitlines()
         raise DownloadFailed(
-            f"fetching {repository}{at} failed ({reason[0] if reason else type(error).__name__}); "
+            f"fetching {repository}{at} failed ({first_line(error)}); "
             "run the same command again to go on where it stopped"
         ) from error

@@ -189,8 +189,8 @@ def test_one_unet_at_a_time_stays_compiled(nano_openvino: Path) -> None:
     scene = generator.prepare(np.full((64, 64, 3), 90, np.uint8), mask=mask, size=64)
     for is_cheap in (False, True, False):
         generator.generate(scene, "a beach", num_inference_steps=1, token_downsampling=is_cheap)
-        in_use: list[Any] = [generator.unet.session, generator.unet._downsampled][:: -1 if is_cheap else 1]
-        assert [session._compiled is not None for session in in_use] == [True, False]
+        in_use: list[Any] = [generator.unet.session, generator.unet.part("downsampled")][:: -1 if is_cheap else 1]
+        assert [session._last is not None for session in in_use] == [True, False]
 
 
 def test_auto_turns_to_onnxruntime_where_openvino_cannot_compile(
@@ -252,7 +252,7 @@ def test_guidance_may_begin_late(nano_openvino: Path) -> None:
     mask = np.zeros((64, 64), np.uint8)
     mask[20:40, 20:40] = 255
     scene = generator.prepare(np.full((64, 64, 3), 90, np.uint8), mask=mask, size=64)
-    full, shallow = spied_on(generator.unet.session), spied_on(generator.unet._shallow)
+    full, shallow = spied_on(generator.unet.session), spied_on(generator.unet.part("shallow"))
     generator.generate(scene, "a beach", num_inference_steps=6, cache_interval=4, guidance_interval=(0.3, 0.8), seed=0)
     # Steps 0 to 5: full, shallow, both halves full, both shallow, both full, one shallow.
     assert (len(full), len(shallow)) == (1 + 2 + 2, 1 + 2 + 1)

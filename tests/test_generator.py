@@ -143,8 +143,8 @@ def test_caller_may_bring_the_noise(nano: BackgroundGenerator, scene: Scene) -> 
         ({"guidance_scale": float("nan")}, "guidance_scale must be 0 to 50"),
         ({"strength": 0.0}, "strength must be above 0"),
         ({"strength": 0.1, "num_inference_steps": 4}, "leaves no step to run"),
-        ({"seed": -1}, "seed must be 0"),
-        ({"sampler": "ddpm"}, "unknown sampler 'ddpm'; choose one of ddim, euler"),
+        ({"seed": -1}, "seed must be a whole number from 0"),
+        ({"sampler": "ddpm"}, "sampler must be one of ddim, euler.*, got 'ddpm'"),
         ({"negative_prompt": "cars", "guidance_scale": 1.0}, "a negative prompt does nothing at guidance_scale 1"),
         ({"cache_interval": 0}, "cache_interval must be a whole number from 1 to 100, got 0"),
         ({"guidance_interval": (0.5, 0.5)}, "must rise within 0 to 1, got 0.5 to 0.5"),
@@ -170,7 +170,7 @@ def test_impossible_options_are_refused_before_the_first_step(nano: BackgroundGe
         nano.steps(scene, "a beach", cache_interval=0)
     with pytest.raises(InvalidOptions, match="a mask was given, and a mask model"):
         nano.prepare(PHOTOS / "cat.jpg", mask=DATA / "cat-mask.png", mask_model="u2netp")
-    with pytest.raises(InvalidOptions, match="size must be 32"):
+    with pytest.raises(InvalidOptions, match="size must be a whole number from 32"):
         nano.prepare(PHOTOS / "cat.jpg", size=0)
     with pytest.raises(BadImage, match="the mask is 451x300 but the photo is 512x512"):
         nano.prepare(PHOTOS / "astronaut.jpg", mask=DATA / "cat-mask.png")

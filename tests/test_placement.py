@@ -113,8 +113,8 @@ def test_a_subject_larger_than_its_canvas_is_cropped() -> None:
         ({"canvas": "90:1"}, "a shape from 1:20 to 20:1"),
         ({"subject_scale": 0.0}, "subject_scale must be 0.01 to 10, got 0.0"),
         ({"subject_scale": float("nan")}, "subject_scale must be 0.01 to 10"),
-        ({"subject_position": (0.5, 1.2)}, "two numbers from 0 to 1, got 0.5,1.2"),
-        ({"subject_position": (0.5,)}, "two numbers from 0 to 1, got 0.5"),
+        ({"subject_position": (0.5, 1.2)}, "two numbers must be 0 to 1, got 1.2"),
+        ({"subject_position": (0.5,)}, "subject_position must be two numbers, got"),
         ({"canvas": "9" * 5000 + "x1"}, "a canvas is `square`"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import string
 from pathlib import Path
@@ -50,14 +49,20 @@ def test_pads_and_cuts_as_clip_tokenizer_does(caplog: pytest.LogCaptureFixture) 
         assert ours(text).tolist() == [expected], text
 
 
-def test_says_what_it_cuts(caplog: pytest.LogCaptureFixture) -> None:
+def test_says_what_it_cuts() -> None:
     tokenizer = ClipTokenizer(FOLDER)
-    with caplog.at_level(logging.WARNING, "cyclorama"):
-        tokenizer("a sandy beach at sunset")
-        assert caplog.text == ""
-        tokenizer("a sandy beach at sunset " * 6 + "with lavender")
-    assert "tokens and the model reads 30" in caplog.text
-    assert "lavender" in caplog.text
+    assert tokenizer.lost("a sandy beach at sunset") is None
+    lost = tokenizer.lost("a sandy beach at sunset " * 6 + "with lavender")
+    assert lost is not None
+    assert "tokens and the model reads 30" in lost
+    assert "lavender" in lost
+
+
+def test_words_that_are_no_token_are_named_once_in_order() -> None:
+    tokenizer = ClipTokenizer(FOLDER)
+    assert tokenizer.broken_words("A dragon, a Kraken and a dragon at the beach") == ["dragon", "kraken"]
+    assert tokenizer.broken_words("a sandy beach at sunset, 4k") == []
+    assert tokenizer.broken_words("海辺") == ["海", "辺"]
 
 
 def test_reads_another_pad_token(tmp_path: Path) -> None:

@@ -52,13 +52,16 @@ class TensorSpec:
 
 
 class Session(Protocol):
-    """One loaded network."""
+    """One loaded network. May be shared between threads."""
 
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
 
-    def compile(self, shapes: Shapes) -> None:
-        """Makes ready for inputs of these shapes. `run` does so itself where it was not done."""
+    def compile(self, shapes: Shapes) -> object:
+        """Makes ready for inputs of these shapes. `run` does so itself where it was not done.
+
+        What is returned keeps them ready for as long as it is held, whatever other threads run meanwhile.
+        """
         ...
 
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -66,7 +69,7 @@ class Session(Protocol):
         ...
 
     def drop(self) -> None:
-        """Gives back what was compiled; the next run compiles again, or takes it from disk."""
+        """Gives back what was compiled and is not held; the next run compiles again, or takes it from disk."""
         ...
 
     def release(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.backends import Device, Shapes, Tensor, TensorSpec
-from engine.errors import BackendUnavailable, BadModel
+from engine.errors import BackendUnavailable, BadModel, first_line
 
 try:
     import onnxruntime as ort
@@ -51,7 +52,10 @@ class DeviceTensor:
 
 
 class OnnxSession:
-    """A network in ONNX Runtime. Inputs and outputs are bound on the device that runs it."""
+    """A network in ONNX Runtime. Inputs and outputs are bound on the device that runs it.
+
+    May be shared between threads, which run at the same time.
+    """
 
     def __init__(self, path: Path, device: Device, threads: int) -> None:
         if not path.is_file():
@@ -63,17 +67,13 @@ class OnnxSession:
         options.enable_cpu_mem_arena = weight < _LARGE
         options.log_severity_level = 4  # what fails is raised, and need not be logged as well
         try:
-            # ONNX Runtime prints what it has to say about CUDA to stdout, where data goes.
-            with contextlib.redirect_stdout(sys.stderr):
-                self._session = ort.InferenceSession(
-                    str(path), options, providers=_providers(device), enable_fallback=0
-                )
+            self._session = ort.InferenceSession(str(path), options, providers=_providers(device), enable_fallback=0)
         except BackendUnavailable:
             raise
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
             if device == "cuda" and "CUDA" in str(error):
                 raise BackendUnavailable(_CUDA_BROKEN) from error
-            raise BadModel(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
+            raise BadModel(f"ONNX Runtime cannot load {path}: {first_line(error)}") from error
         if device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
             raise BackendUnavailable(_CUDA_BROKEN)
         self._path = path
@@ -81,8 +81,9 @@ class OnnxSession:
         self.inputs = {arg.name: _spec(arg) for arg in self._session.get_inputs()}
         self.outputs = {arg.name: _spec(arg) for arg in self._session.get_outputs()}
 
-    def compile(self, shapes: Shapes) -> None:
+    def compile(self, shapes: Shapes) -> object:
         """Nothing to do: ONNX Runtime takes shapes as they come."""
+        return None
 
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Session.run`; what is returned stays on the device."""
@@ -103,7 +104,7 @@ class OnnxSession:
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:
-            raise BadModel(f"ONNX Runtime cannot run {self._path}: {str(error).splitlines()[0]}") from error
+            raise BadModel(f"ONNX Runtime cannot run {self._path}: {first_line(error)}") from error
         return {name: DeviceTensor(value) for name, value in zip(self.outputs, binding.get_outputs(), strict=True)}
 
     def drop(self) -> None:
@@ -133,5 +134,13 @@ def _providers(device: Device) -> list[str]:
             "run: pip install 'cyclorama[cuda]' && pip uninstall -y onnxruntime && "
             "pip install --force-reinstall --no-deps onnxruntime-gpu"
         )
-    ort.preload_dlls()  # CUDA and cuDNN may lie in pip packages, where the loader does not look
+    _preload_cuda()
     return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+@cache
+def _preload_cuda() -> None:
+    """CUDA and cuDNN may lie in pip packages, where the loader does not look."""
+    # What it has to say it prints to stdout, where data goes. Once in a process, for that changes it for all threads.
+    with contextlib.redirect_stdout(sys.stderr):
+        ort.preload_dlls()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -21,35 +24,72 @@ from engine.backends.deepcache import cut
 from engine.backends.downsampling import downsample_tokens
 from engine.machine import mapped_memory_given_back
 
+# Held while files are mapped, networks compiled and either let go. While a network is compiled the memory of its
+# mapped weights is given back (`mapped_memory_given_back`), and no other thread may then unmap a file, for something
+# else could come to lie in its place.
+_MAPPING = Lock()
+_UNREACHABLE: list[object] = []  # compiled networks that nothing holds any more, let go when the lock is free
+
+
+@contextmanager
+def _mapping() -> Iterator[None]:
+    with _MAPPING:
+        try:
+            yield
+        finally:
+            _UNREACHABLE.clear()
+
+
+def _let_go_of_unreachable() -> None:
+    if _UNREACHABLE and _MAPPING.acquire(blocking=False):  # else whoever holds it does so
+        try:
+            _UNREACHABLE.clear()
+        finally:
+            _MAPPING.release()
+
 
 @cache
 def _core() -> ov.Core:
     return ov.Core()
 
 
+class _Compiled:
+    """A network compiled for fixed shapes, and the one request that runs it."""
+
+    def __init__(self, model: ov.CompiledModel) -> None:
+        self.model = model
+        self.request = model.create_infer_request()
+        self.lock = Lock()  # a request runs once at a time
+
+    def __del__(self) -> None:
+        # Whatever thread collects garbage comes by here, maybe while it or another holds the lock.
+        _UNREACHABLE.append(self.__dict__)
+        _let_go_of_unreachable()
+
+
 class OpenVINOSession:
     """A network on the CPU, compiled for the shapes it is fed and tuned for one request at a time.
 
     Compiled once for fixed shapes it runs faster than for open ones (CONTRIBUTING.md). Of a network only the last
-    shapes stay compiled: for SD1.5's UNet that is over a gigabyte, and what was compiled before is kept on disk.
+    shapes stay compiled: for SD1.5's UNet that is over a gigabyte, and what was compiled before is kept on disk. Shapes
+    that a picture in another thread is being painted with stay until it is done.
+    May be shared between threads, which then wait for each other.
     """
 
     def __init__(self, path: Path, threads: int, exact: bool, part: Part) -> None:
         if not path.is_file():
             raise BadModel(f"{path} is missing; fetch or export the model again")
         self._path, self._part = path, part
-        try:
+        with _mapping(), _clear_errors(f"OpenVINO cannot load {path}"):
             model = self._read()
-        except RuntimeError as error:
-            raise BadModel(f"OpenVINO cannot load {path}: {_last_line(error)}") from error
+            self.inputs = {port.get_any_name(): _spec(port) for port in model.inputs}
+            self.outputs = {port.get_any_name(): _spec(port) for port in model.outputs}
+            del model
         self._config: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
         if exact:  # by itself OpenVINO computes in bf16 where the CPU can
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
-        self.inputs = {port.get_any_name(): _spec(port) for port in model.inputs}
-        self.outputs = {port.get_any_name(): _spec(port) for port in model.outputs}
-        self._shapes: Shapes = {}
-        self._compiled: ov.CompiledModel | None = None
-        self._request: ov.InferRequest | None = None
+        self._last: _Compiled | None = None
+        self._in_use: WeakValueDictionary[Hashable, _Compiled] = WeakValueDictionary()
 
     def _read(self) -> ov.Model:
         model = _core().read_model(self._path)
@@ -62,40 +102,56 @@ class OpenVINOSession:
             downsample_tokens(model, *shapes["sample"][2:])
         return model
 
-    def compile(self, shapes: Shapes) -> None:
+    def compile(self, shapes: Shapes) -> _Compiled:
         """See `Session.compile`."""
-        if self._request is not None and shapes == self._shapes:
-            return
-        self.drop()  # the memory of the other shapes comes first
-        try:
-            with mapped_memory_given_back(self._path.with_suffix(".bin")):
-                self._compiled = compile_model(
-                    _core(), self._path, self._part, lambda: self._build(shapes), shapes, self._config
-                )
-        except RuntimeError as error:
-            raise BadModel(f"OpenVINO cannot load {self._path}: {_last_line(error)}") from error
-        self._request = self._compiled.create_infer_request()
-        self._shapes = shapes
+        key = frozenset(shapes.items())
+        found = self._in_use.get(key)
+        if found is not None:
+            self._last = found
+            return found
+        with _mapping():
+            found = self._in_use.get(key)  # compiled by another thread meanwhile
+            if found is None:
+                self._last = None  # the memory of the other shapes comes first
+                _UNREACHABLE.clear()
+                weights = self._path.with_suffix(".bin")
+                with _clear_errors(f"OpenVINO cannot load {self._path}"), mapped_memory_given_back(weights):
+                    found = _Compiled(
+                        compile_model(
+                            _core(), self._path, self._part, lambda: self._build(shapes), shapes, self._config
+                        )
+                    )
+                self._in_use[key] = found
+            self._last = found
+        return found
 
     def run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `Session.run`; the returned arrays are copies, safe across runs."""
         arrays = {name: np.asarray(value, self.inputs[name].dtype) for name, value in feeds.items()}
-        self.compile({name: array.shape for name, array in arrays.items()})
-        assert self._request is not None
-        try:
-            results = self._request.infer(arrays, share_inputs=True)
-        except RuntimeError as error:
-            raise BadModel(f"OpenVINO cannot run {self._path}: {_last_line(error)}") from error
-        return {name: results[index].copy() for index, name in enumerate(self.outputs)}
+        compiled = self.compile({name: array.shape for name, array in arrays.items()})
+        with compiled.lock, _clear_errors(f"OpenVINO cannot run {self._path}"):
+            results = compiled.request.infer(arrays, share_inputs=True)
+        return {name: results[index] for index, name in enumerate(self.outputs)}
 
     def drop(self) -> None:
         """See `Session.drop`."""
-        self._request = self._compiled = None
+        self._last = None
+        _let_go_of_unreachable()
 
     def release(self) -> None:
         """See `Session.release`."""
-        if self._compiled is not None:
-            self._compiled.release_memory()
+        compiled = self._last
+        if compiled is not None:
+            with compiled.lock:
+                compiled.model.release_memory()
+
+
+@contextmanager
+def _clear_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise BadModel(f"{what}: {_last_line(error)}") from error
 
 
 def _spec(port: ov.Output) -> TensorSpec:
