@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter
 
 from engine.photo import Pixels
 from models.debian import fetch_package
-from models.store import home
+from models.store import writable_home
 
 _STAMPS = {
     "animals/birds": "crowned_crane helmeted_guineafowl peacock pink_flamingo",
@@ -97,7 +97,7 @@ def load(name: str, store: Path | None = None) -> Cutout:
 
     store: where the packages are kept. Raises DownloadFailed.
     """
-    folder = store or home() / "benchmark"
+    folder = store or writable_home() / "benchmark"
     number = names().index(name)
     rng = np.random.default_rng([2026, number])
     width, height = _SIZES[number % len(_SIZES)]

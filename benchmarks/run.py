@@ -25,7 +25,7 @@ from engine.machine import available_cores, cpu_features, cpu_name
 from engine.model_folder import ModelFolder
 from engine.notes import note
 from export import Calibration
-from models.store import home, resolve
+from models.store import resolve, writable_home
 
 Progress = Callable[[str], None]
 
@@ -64,7 +64,7 @@ def benchmark(
     unknown = set(peers) - set(PEERS)
     if unknown:
         raise InvalidOptions(f"unknown peers {', '.join(sorted(unknown))}; choose of {', '.join(PEERS)}")
-    where = home() / "benchmark"
+    where = writable_home() / "benchmark"
     report: dict[str, Any] = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {

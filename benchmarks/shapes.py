@@ -25,8 +25,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from engine.backends import ONNX_FILE, OPENVINO_FILE, open_session, random_feeds
 from export import Recipe, export_checkpoint, qdq, quantisation
+from export.request import Format
 from export.source import load_pipeline, use_distilled_scheduler
-from export.trace import Format, components, trace
+from export.trace import components, trace
 from models.catalogue import embedded
 
 _TOKENIZER = embedded("nano") / "tokenizer"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import psutil
 
-from engine.errors import CycloramaError
+from engine.errors import CycloramaError, NoHome
 from engine.generator import BackgroundGenerator
 from engine.machine import available_cores, cgroup_quota, cpu_features, cpu_name
 from models.catalogue import CATALOGUE
-from models.store import home, is_present
+from models.store import is_present, writable_home
 
 _PACKAGES = (
     "cyclorama",
@@ -46,11 +46,18 @@ def examine() -> dict[str, dict[str, Any]]:
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "backends": {"openvino devices": _openvino_devices(), "onnxruntime providers": _onnx_providers()},
         "models": {
-            "local store": str(home()),
+            "local store": _store(),
             "ready to run": [name for name, entry in CATALOGUE.items() if is_present(entry)],
         },
         "self-test": {backend: _try(backend) for backend in ("openvino", "onnx")},
     }
+
+
+def _store() -> str:
+    try:
+        return str(writable_home())
+    except NoHome as error:
+        return f"none: {error}"
 
 
 def _version(package: str) -> str:

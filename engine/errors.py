@@ -9,12 +9,13 @@
      ├─ ModelNotFound        (models)
      ├─ BadModel             (models)
      ├─ DownloadFailed       (models)
+     ├─ NoHome               (models)
      └─ ExportFailed         (export)
 
 Every message is one line: what was wrong, what was got, what to do.
 """
 
-from models.errors import BadModel, CycloramaError, DownloadFailed, ModelNotFound, first_line
+from models.errors import BadModel, CycloramaError, DownloadFailed, ModelNotFound, NoHome, first_line
 
 __all__ = [
     "BackendUnavailable",
@@ -25,6 +26,7 @@ __all__ = [
     "DownloadFailed",
     "InvalidOptions",
     "ModelNotFound",
+    "NoHome",
     "NoSubject",
     "first_line",
 ]

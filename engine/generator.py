@@ -317,7 +317,5 @@ class BackgroundGenerator:
 def _checked_latents(latents: object, shape: tuple[int, ...]) -> Array:
     if not isinstance(latents, np.ndarray) or latents.shape != shape or latents.dtype.kind != "f":
         got = f"{latents.dtype} {latents.shape}" if isinstance(latents, np.ndarray) else shown(latents)
-        raise InvalidOptions(
-            f"latents must have the shape {shape} for this scene and be floats, got {got}"
-        )
+        raise InvalidOptions(f"latents must have the shape {shape} for this scene and be floats, got {got}")
     return latents.astype(np.float32)

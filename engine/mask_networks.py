@@ -18,10 +18,11 @@ from PIL import Image
 
 from engine.backends import open_session
 from engine.checks import text
-from engine.errors import BackendUnavailable, InvalidOptions, first_line
+from engine.errors import BackendUnavailable, InvalidOptions, NoHome, first_line
 from engine.machine import available_cores
 from engine.notes import note
 from models.catalogue import MASK_MODELS, U2NETP_FILE
+from models.store import persons_home
 
 Array = npt.NDArray[np.float32]
 
@@ -95,6 +96,8 @@ class RembgNetwork:
             ) from error
         if name not in names:
             raise InvalidOptions(f"unknown mask model {name!r}; choose one of {', '.join(sorted(names))}")
+        if persons_home() is None and not os.environ.get("U2NET_HOME"):
+            raise NoHome(f"rembg has no folder for the mask model {name!r}; set U2NET_HOME to one that may be written")
         import onnxruntime as ort
 
         options = ort.SessionOptions()

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from engine.backends import ONNX_FILE, OPENVINO_FILE, Backend
 from engine.errors import BadModel
 from engine.samplers import NoiseSchedule
+from models.weights import choose_weights, lfs_pointers, other_family, why_no_weights
 
 COMPONENTS = ("text_encoder", "unet", "vae_encoder", "vae_decoder")
 Distillation = Literal["lcm", "tcd"]
@@ -35,9 +36,12 @@ class ModelFolder:
             if (self.path / "onnx" / "model_index.json").is_file():
                 hint = f"; did you mean {self.path / 'onnx'}?"
             raise BadModel(f"{self.path} is no model folder: it has no model_index.json{hint}")
+        family = other_family(self._config("model_index.json"))
+        if family:
+            raise BadModel(f"{self.path} is {family}; only Stable Diffusion 1.x and 2.x can be run")
         for component in COMPONENTS:
             if not self._has(component, OPENVINO_FILE) and not self._has(component, ONNX_FILE):
-                if (self.path / "unet" / "diffusion_pytorch_model.safetensors").is_file():
+                if choose_weights(path.name for path in (self.path / "unet").glob("*")):
                     raise BadModel(
                         f"{self.path} is a diffusers checkpoint and must be exported first: "
                         f"cyclorama export {self.path} OUT_DIR"
@@ -45,6 +49,8 @@ class ModelFolder:
                 raise BadModel(
                     f"{self.path / component} has neither {OPENVINO_FILE} nor {ONNX_FILE}; fetch or export it again"
                 )
+        for pointer in lfs_pointers(self.path):
+            raise BadModel(f"{pointer} {why_no_weights(pointer)}")
         if self.unet_config["in_channels"] not in (4, 9):
             raise BadModel(
                 f"the UNet in {self.path} takes {self.unet_config['in_channels']} channels; only inpainting UNets (9) "

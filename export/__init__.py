@@ -1,15 +1,36 @@
 """Checkpoints in, model folders out: the only home of torch beside `models/training`.
 
-from export import export_checkpoint
-export_checkpoint("path/to/checkpoint", "my-model", format="openvino", precision="fp16")
+    from export import export_checkpoint
+    export_checkpoint("path/to/checkpoint", "my-model", format="openvino", precision="fp16")
+
+torch and its kin are imported when they are first wanted: what was asked for can be checked before
+(`export.request`). For one thread at a time.
 """
 
-import models  # noqa: F401, I001 - first, for it switches off what libraries would send home
+from __future__ import annotations
 
-from export.calibration import Calibration
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import models  # noqa: F401 - first, for it switches off what libraries would send home
 from export.errors import ExportFailed
-from export.exporter import export_checkpoint
-from export.pull import pull
-from export.quantisation import Recipe
+from export.request import Recipe, check_request
+from models.errors import NoHome
+from models.store import persons_home
 
-__all__ = ["Calibration", "ExportFailed", "Recipe", "export_checkpoint", "pull"]
+if TYPE_CHECKING:
+    from export.calibration import Calibration
+    from export.exporter import export_checkpoint
+    from export.local_store import pull
+
+__all__ = ["Calibration", "ExportFailed", "Recipe", "check_request", "export_checkpoint", "pull"]
+
+_HOMES = {"Calibration": "calibration", "export_checkpoint": "exporter", "pull": "local_store"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'export' has no attribute {name!r}")
+    if name != "Calibration" and persons_home() is None:
+        raise NoHome("exporting needs NNCF, which needs a home folder; set HOME to a folder that may be written")
+    return getattr(import_module(f"export.{_HOMES[name]}"), name)

@@ -10,24 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import psutil
 
-from engine.errors import CannotWrite, InvalidOptions
+from engine.errors import CannotWrite
 from export import verification
 from export.calibration import Calibration
 from export.lora import fuse_lora
-from export.quantisation import Recipe, quantise_folder
+from export.quantisation import quantise_folder
+from export.request import Distilled, Format, Precision, Recipe, check_request
 from export.source import load_pipeline, load_tiny_vae, use_distilled_scheduler
-from export.trace import Format, Stored, components, save_tokenizer, trace
+from export.trace import Stored, components, save_tokenizer, trace
 from models.catalogue import CATALOGUE
 from models.store import MANIFEST, hashes
 
-Precision = Literal["fp32", "fp16", "int8"]
-
-FORMATS: tuple[str, ...] = get_args(Format)
-PRECISIONS: tuple[str, ...] = get_args(Precision)
 Progress = Callable[[str], None]
 
 _TOOLS = (
@@ -44,7 +41,7 @@ def export_checkpoint(
     revision: str | None = None,
     loras: Sequence[tuple[str, float]] = (),
     tiny_vae: str | Path | None = None,
-    distilled: Literal["lcm", "tcd"] | None = None,
+    distilled: Distilled | None = None,
     calibration: Calibration | None = None,
     recipe: Recipe | None = None,
     name: str | None = None,
@@ -63,18 +60,19 @@ def export_checkpoint(
     What fails, or is interrupted, leaves no folder behind.
     Raises ExportFailed, DownloadFailed, InvalidOptions, CannotWrite.
     """
-    if format not in FORMATS or precision not in PRECISIONS:
-        raise InvalidOptions(
-            f"format must be one of {', '.join(FORMATS)} and precision one of {', '.join(PRECISIONS)}, "
-            f"got {format!r} and {precision!r}"
-        )
-    if precision != "int8" and (calibration or recipe):
-        raise InvalidOptions(f"a calibration or a recipe goes with precision int8, got {precision}")
-    if format == "onnx" and recipe and recipe.kind != "full":
-        raise InvalidOptions(f"the recipe {recipe.kind} is for OpenVINO; use full, or --format openvino")
+    check_request(
+        source,
+        out_dir,
+        format=format,
+        precision=precision,
+        revision=revision,
+        loras=loras,
+        tiny_vae=tiny_vae,
+        distilled=distilled,
+        has_calibration=calibration is not None,
+        recipe=recipe,
+    )
     out = Path(out_dir).resolve()
-    if out == Path.cwd() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-        raise InvalidOptions(f"{out_dir} exists already; name another folder or remove it first")
     with _partial_folder(out) as partial:
         progress("loading the checkpoint")
         pipeline, commit = load_pipeline(source, revision)

@@ -6,21 +6,23 @@ not give the weights that the formula says, nor attach to just the layers it nam
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from engine.errors import InvalidOptions, first_line
 from export.errors import ExportFailed
 from models.catalogue import CATALOGUE
 from models.hub import fetch_file
+from models.weights import why_no_weights
 
 # kohya writes `lora_unet_a_b.lora_down.weight`, peft `unet.a.b.lora_A.weight`, older diffusers
 # `unet.a.b.lora.down.weight` and `unet.a.processor.to_q_lora.down.weight`.
@@ -30,6 +32,18 @@ _KEY = re.compile(
 _PREFIXES = {"lora_unet_": "unet", "unet_": "unet", "lora_te_": "text_encoder", "text_encoder_": "text_encoder"}
 
 
+# What a file's metadata may say of its LoRA (peft's LoraConfig) without changing what it means for weights that are
+# there; and of what does change it, the values that mean "no".
+_IDLE = {
+    "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "target_modules", "exclude_modules",
+    "lora_dropout", "inference_mode", "task_type", "peft_type", "peft_version", "auto_mapping", "revision",
+    "base_model_name_or_path", "layers_to_transform", "layers_pattern", "megatron_core", "runtime_config",
+    "qalora_group_size", "eva_config", "loftq_config", "corda_config", "ensure_weight_tying", "lora_ga_config",
+}  # fmt: skip
+_NO = {"init_lora_weights": (True, False, "gaussian", "orthogonal", "eva", "lora_ga"), "bias": ("none",)}
+_METADATA = "lora_adapter_metadata"
+
+
 @dataclass
 class _Layer:
     """One layer's part of a LoRA: its weight changes by alpha / rank * up @ down."""
@@ -37,12 +51,17 @@ class _Layer:
     down: torch.Tensor | None = None
     up: torch.Tensor | None = None
     alpha: float | None = None
+    by_root: bool = False  # rsLoRA (Kalajdzievski, 2023): alpha over the rank's square root
 
     def change(self, shape: torch.Size) -> torch.Tensor:
         if self.down is None or self.up is None:
             raise ValueError("half of a pair is missing")
         rank = self.down.shape[0]
-        scale = 1.0 if self.alpha is None else self.alpha / rank
+        if rank == 0:
+            raise ValueError("its rank is 0")
+        if self.up.shape[1] != rank:
+            raise ValueError(f"its halves have the ranks {rank} and {self.up.shape[1]}")
+        scale = 1.0 if self.alpha is None else self.alpha / (math.sqrt(rank) if self.by_root else rank)
         # A convolution's kernel lies in `down`; `up` is 1x1.
         return scale * (self.up.flatten(1).float() @ self.down.flatten(1).float()).reshape(shape)
 
@@ -85,18 +104,31 @@ def fuse_lora(pipeline: Any, source: str, scale: float = 1.0) -> None:
 def _layers(source: str) -> Iterator[tuple[str, _Layer]]:
     """The file's layers, named `unet_...` or `text_encoder_...` with underscores throughout."""
     try:
-        tensors = load_file(_find(source))
+        path = _find(source)
+        why = why_no_weights(path)
+        if why:
+            raise ExportFailed(f"the LoRA {source} {why}")
+        tensors = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            metadata = _adapters(source, file.metadata() or {})
     except (OSError, SafetensorError) as error:
         raise ExportFailed(f"the LoRA {source} is no .safetensors file that can be read ({error})") from error
     layers: dict[str, _Layer] = {}
+    paths: dict[str, str] = {}  # by the layer's name, how the file writes it, with its dots
     for key, tensor in tensors.items():
         match = _KEY.match(key)
         name = match["layer"].replace(".processor.", ".").replace(".", "_") if match else ""
         prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
         if match is None or prefix is None:
             raise ExportFailed(f"{source} is no LoRA that can be fused: it has {key}; only plain LoRA layers can")
-        layer = layers.setdefault(f"{_PREFIXES[prefix]}_{name.removeprefix(prefix)}", _Layer())
+        full = f"{_PREFIXES[prefix]}_{name.removeprefix(prefix)}"
+        layer = layers.setdefault(full, _Layer())
+        paths[full] = match["layer"].partition(".")[2]
         if match["alpha"]:
+            if tensor.numel() != 1:
+                raise ExportFailed(
+                    f"{source} is no LoRA that can be fused: {key} holds {tensor.numel()} numbers, not one"
+                )
             layer.alpha = float(tensor)
         elif match["role"] in ("down", "A"):
             layer.down = tensor
@@ -104,7 +136,53 @@ def _layers(source: str) -> Iterator[tuple[str, _Layer]]:
             layer.up = tensor
     if not layers:
         raise ExportFailed(f"the LoRA {source} is empty")
-    yield from layers.items()
+    for name, layer in layers.items():
+        part = "unet" if name.startswith("unet_") else "text_encoder"
+        if part in metadata:
+            _configure(layer, metadata[part], paths[name], source)
+        yield name, layer
+
+
+def _adapters(source: str, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """peft's configuration of each part, from where diffusers keeps it in a file; refused where it is not honoured."""
+    if _METADATA not in metadata:
+        return {}
+    try:
+        entries: dict[str, Any] = json.loads(metadata[_METADATA])
+        adapters: dict[str, dict[str, Any]] = {}
+        for key, value in entries.items():
+            part, _, name = key.partition(".")
+            adapters.setdefault(part, {})[name] = value
+    except (ValueError, AttributeError) as error:
+        raise ExportFailed(f"the LoRA {source} has metadata that cannot be read ({first_line(error)})") from error
+    for part, adapter in adapters.items():
+        for name, value in adapter.items():
+            if name not in _IDLE and value and value not in _NO.get(name, ()):
+                raise ExportFailed(
+                    f"the LoRA {source} says {part}.{name} = {value!r}; only plain LoRA layers can be fused"
+                )
+    return adapters
+
+
+def _configure(layer: _Layer, adapter: Mapping[str, Any], path: str, source: str) -> None:
+    """Gives a layer the alpha that its file's metadata says; as in peft, patterns go before the common value."""
+    rank, alpha = (
+        _by_pattern(adapter.get(patterns) or {}, path, adapter.get(common))
+        for patterns, common in (("rank_pattern", "r"), ("alpha_pattern", "lora_alpha"))
+    )
+    actual = None if layer.down is None else layer.down.shape[0]
+    if rank is not None and actual is not None and actual != rank:
+        raise ExportFailed(
+            f"the LoRA {source} says that {path} has the rank {rank}, but it has {actual}; it is damaged"
+        )
+    if layer.alpha is None and alpha is not None:
+        layer.alpha = float(alpha)
+    layer.by_root = bool(adapter.get("use_rslora"))
+
+
+def _by_pattern(patterns: Mapping[str, Any], path: str, common: Any) -> Any:
+    """A value by the first pattern that a layer's name ends in, as peft's `get_pattern_key` has it."""
+    return next((value for pattern, value in patterns.items() if re.match(rf"(.*\.)?({pattern})$", path)), common)
 
 
 def _find(source: str) -> Path:

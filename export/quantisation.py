@@ -8,9 +8,8 @@ import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import nncf
 import onnx
@@ -18,7 +17,7 @@ import openvino as ov
 from nncf.onnx.quantization.backend_parameters import BackendParameters
 from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, AdvancedSmoothQuantParameters
 
-from engine import BackgroundGenerator, InvalidOptions
+from engine import BackgroundGenerator
 from engine.backends import ONNX_FILE, OPENVINO_FILE
 from engine.errors import first_line
 from engine.notes import note
@@ -26,10 +25,8 @@ from export.calibration import Calibration, Feeds
 from export.drift import LEAST_PSNR, LEAST_SSIM, drift
 from export.errors import ExportFailed
 from export.qdq import convolution_ranges, fit_for_onnxruntime
-from export.trace import Format, load_graph
-
-Kind = Literal["full", "hybrid", "weight-only"]
-KINDS: tuple[str, ...] = get_args(Kind)
+from export.request import Format, Recipe
+from export.trace import load_graph
 
 # The ends, through which all that is painted passes, and what all blocks learn the timestep from.
 _ENDS = [".*conv_in.*", ".*conv_out.*", ".*time_emb.*"]
@@ -38,28 +35,6 @@ _ENDS = [".*conv_in.*", ".*conv_out.*", ".*time_emb.*"]
 _SENSITIVE = [r".*attn2[./]to_out.*", r".*attn2.*scaled_dot.*"]
 # ONNX Runtime's fused attention is float.
 _ATTENTION_ONNX = [r".*/attn\d/(MatMul|MatMul_1|Softmax)$"]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a UNet is quantised. Raises InvalidOptions.
-
-    kind: `full` computes convolutions and matrix products in int8; `hybrid` convolutions alone, the products'
-    weights being stored in int8; `weight-only` nothing: weights are stored in int8 and computed in float. The latter
-    two are for OpenVINO IR.
-    smooth_quant: alpha of SmoothQuant (Xiao et al., 2022) for the matrix products of `full`, 0 to 1; None: without.
-    float_ends: first and last convolution and the time embedding stay float.
-    """
-
-    kind: Kind = "full"
-    smooth_quant: float | None = None
-    float_ends: bool = True
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InvalidOptions(f"the recipe must be one of {', '.join(KINDS)}, got {self.kind!r}")
-        if self.smooth_quant is not None and not (self.kind == "full" and 0 <= self.smooth_quant <= 1):
-            raise InvalidOptions(f"smooth_quant goes with `full` and is 0 to 1, got {self.smooth_quant}")
 
 
 def quantise_folder(

@@ -20,8 +20,8 @@ from optimum.exporters.utils import get_diffusion_models_for_export
 from optimum.intel.openvino.configuration import OVConfig
 
 from engine.backends import ONNX_FILE, OPENVINO_FILE
+from export.request import Format
 
-Format = Literal["openvino", "onnx"]
 Stored = Literal["fp32", "fp16"]
 
 

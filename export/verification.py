@@ -10,7 +10,8 @@ import torch
 
 from engine.backends import open_session, random_feeds
 from export.errors import ExportFailed
-from export.trace import Format, Stored
+from export.request import Format
+from export.trace import Stored
 
 # Largest error over the largest value, per component. fp16 weights carry 3 decimal digits.
 TOLERANCE: dict[Stored, float] = {"fp32": 1e-3, "fp16": 2e-2}

@@ -16,6 +16,10 @@ class BadModel(CycloramaError):
     """A model folder is incomplete, damaged, or of a kind that cannot be run."""
 
 
+class NoHome(CycloramaError):
+    """There is no folder of this person's to keep models and what was compiled in, or it may not be written."""
+
+
 class DownloadFailed(CycloramaError):
     """A file could not be fetched, from the model hub or a package archive."""
 

@@ -8,21 +8,22 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from huggingface_hub import constants
 from huggingface_hub import errors as hub_errors
 from huggingface_hub.hf_api import HfApi, RepoSibling
 
-from models.errors import DownloadFailed, first_line
-from models.store import sha256
+from models.errors import DownloadFailed, NoHome, first_line
+from models.store import home, persons_home, sha256
+from models.weights import choose_weights
 
 _FOLDERS = ("text_encoder", "tokenizer", "unet", "vae", "scheduler")
 _CONFIGS = (".json", ".txt")
-_WEIGHTS = (".fp16.safetensors", ".safetensors", ".fp16.bin", ".bin")  # first come, first taken
 
 
 def fetch_repository(repository: str, revision: str | None, weights: bool = True) -> tuple[Path, str]:
     """Fetches what export needs of a diffusers repository; returns the local folder and the commit.
 
-    Of a component's weights one kind is taken: half precision before full, safetensors before pickle.
+    Of a component's weights one kind is taken, see `models.weights`.
     weights=False: configs and tokenizer only. Raises DownloadFailed.
     """
     with _fetching(repository, revision):
@@ -30,7 +31,7 @@ def fetch_repository(repository: str, revision: str | None, weights: bool = True
         files = choose_files(siblings, weights)
         if not files:
             raise DownloadFailed(f"{repository} holds no diffusers checkpoint; check the id")
-        folder = Path(_api().snapshot_download(repository, revision=commit, allow_patterns=files))
+        folder = Path(_api().snapshot_download(repository, revision=commit, allow_patterns=files, cache_dir=_cache()))
         for file in files:
             _check(folder / file, siblings[file])
     return folder, commit
@@ -42,13 +43,19 @@ def fetch_file(repository: str, file: str, revision: str | None) -> Path:
         commit, siblings = _list(repository, revision)
         if file not in siblings:
             raise DownloadFailed(f"{repository} has no file {file}; check the revision")
-        path = Path(_api().hf_hub_download(repository, file, revision=commit))
+        path = Path(_api().hf_hub_download(repository, file, revision=commit, cache_dir=_cache()))
         _check(path, siblings[file])
     return path
 
 
 def _api() -> HfApi:
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+
+
+def _cache() -> Path:
+    """Where downloads are kept: huggingface_hub's own folder, which other programs share, or in ours without a home."""
+    own = any(os.environ.get(name) for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"))
+    return Path(constants.HF_HUB_CACHE) if own or persons_home() else home() / "hub"
 
 
 def _list(repository: str, revision: str | None) -> tuple[str, dict[str, RepoSibling]]:
@@ -86,17 +93,12 @@ def choose_files(names: Iterable[str], weights: bool = True) -> list[str]:
     for folder, files in by_folder.items():
         prefix = f"{folder}/" if folder else ""
         # A tiny VAE's repository has its config at the root.
-        wanted = [file for file in files if file.endswith(_CONFIGS) and not file.endswith(".index.json")]
+        wanted = [file for file in files if file.endswith(_CONFIGS) and ".index." not in file]
         if weights and (folder or "model_index.json" not in files):
-            kinds = ([file for file in files if _is_weights(file, kind)] for kind in _WEIGHTS)
-            wanted += next((kind for kind in kinds if kind), [])
+            chosen_weights = choose_weights(files)
+            wanted += chosen_weights.names if chosen_weights else ()
         chosen += [prefix + file for file in wanted]
     return sorted(chosen)
-
-
-def _is_weights(file: str, ending: str) -> bool:
-    stem = file.removesuffix(ending)
-    return file.endswith(ending) and stem in ("model", "diffusion_pytorch_model", "pytorch_model")
 
 
 @contextmanager
@@ -116,6 +118,12 @@ def _fetching(repository: str, revision: str | None) -> Iterator[None]:
         hub_errors.EntryNotFoundError,
     ) as error:
         raise DownloadFailed(f"the hub has no {repository}{at}; check the id and the revision") from error
+    except NoHome:
+        raise
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise NoHome(
+            f"downloads cannot be kept in {_cache()} ({error.strerror}); set HF_HOME to a folder that may be written"
+        ) from error
     except hub_errors.HFValidationError as error:
         raise DownloadFailed(f"{repository!r} is no hub id; it must look like owner/name") from error
     except Exception as error:  # requests, httpx and the hub have no common base

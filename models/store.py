@@ -5,18 +5,48 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from models.catalogue import ModelEntry, embedded, find_entry
-from models.errors import BadModel, ModelNotFound
+from models.errors import BadModel, ModelNotFound, NoHome
+from models.weights import why_no_weights
 
 MANIFEST = "cyclorama.json"
 
 
 def home() -> Path:
-    """`CYCLORAMA_HOME`, else `~/.cache/cyclorama`."""
-    return Path(os.environ.get("CYCLORAMA_HOME") or Path.home() / ".cache" / "cyclorama")
+    """`CYCLORAMA_HOME`, else `~/.cache/cyclorama`. Raises NoHome where there is neither."""
+    if given := os.environ.get("CYCLORAMA_HOME"):
+        return Path(given)
+    if persons := persons_home():
+        return persons / ".cache" / "cyclorama"
+    raise NoHome("there is no home folder here; set CYCLORAMA_HOME to a folder that may be written")
+
+
+def persons_home() -> Path | None:
+    """The home folder, None where there is none: a container's user that is in no list, and no HOME."""
+    try:
+        folder = Path("~").expanduser()
+    except RuntimeError:
+        return None
+    return folder if folder.is_absolute() else None
+
+
+def writable_home() -> Path:
+    """`home`, made where it was not there yet. Raises NoHome where that cannot be, before any work is done for it."""
+    folder = home()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0")
+    except OSError as error:
+        raise NoHome(
+            f"{folder} cannot be written ({error.strerror}); set CYCLORAMA_HOME to a folder that can be"
+        ) from None
+    return folder
 
 
 def stored(name: str) -> Path:
@@ -27,7 +57,10 @@ def stored(name: str) -> Path:
 
 def is_present(entry: ModelEntry) -> bool:
     """Whether a model can be run without fetching anything."""
-    return not entry.is_part and (stored(entry.name) / "model_index.json").is_file()
+    try:
+        return not entry.is_part and (stored(entry.name) / "model_index.json").is_file()
+    except NoHome:
+        return False
 
 
 def resolve(model: str | Path) -> Path:
@@ -35,15 +68,25 @@ def resolve(model: str | Path) -> Path:
 
     Raises ModelNotFound; for a model in the catalogue that is not there yet it says how to fetch it.
     """
+    if not isinstance(model, str | os.PathLike) or not str(model):
+        raise ModelNotFound(f"a model is a name of the catalogue or a folder, got {model!r:.80}")
     path = Path(model)
     try:
         entry = find_entry(str(model))
     except ModelNotFound:
-        if path.is_dir():
-            return path
-        if path.is_file():
+        try:
+            if path.is_dir():
+                return path
+            if path.is_file():
+                why = why_no_weights(path) or f"is a file; export it first: cyclorama export {path} OUT_DIR"
+                raise ModelNotFound(f"{path} {why}") from None
+        except (OSError, ValueError):  # what no file can be called
+            pass
+        if "://" in str(model):
+            raise ModelNotFound(f"{model} is a web address; export its checkpoint to a folder, and give that") from None
+        if re.fullmatch(r"[\w][\w.-]*/[\w.-]+", str(model)):
             raise ModelNotFound(
-                f"{path} is a file; export it to a model folder first: cyclorama export {path} OUT_DIR"
+                f"there is no folder {model}; if it is a hub's id, run: cyclorama export {model} OUT_DIR"
             ) from None
         raise
     if entry.is_part:

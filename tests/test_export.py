@@ -122,7 +122,7 @@ def test_folders_that_cannot_be_written(tiny: Path, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidOptions, match="exists already"):
         export_checkpoint(tiny, ".", format="onnx")
-    with pytest.raises(InvalidOptions, match="precision one of fp32, fp16"):
+    with pytest.raises(InvalidOptions, match="precision must be one of fp32, fp16"):
         export_checkpoint(tiny, tmp_path / "model", precision="int4")  # type: ignore[arg-type]
 
 

@@ -181,7 +181,7 @@ def test_resolving_names_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyP
         resolve("nanoo")
     with pytest.raises(ModelNotFound, match=r"no model of its own but a part.*--lora lcm-lora-sd15"):
         resolve("lcm-lora-sd15")
-    (tmp_path / "a.safetensors").write_bytes(b"")
+    (tmp_path / "a.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     with pytest.raises(ModelNotFound, match=r"is a file; export it"):
         resolve(tmp_path / "a.safetensors")
     for entry in CATALOGUE.values():

@@ -20,6 +20,7 @@ import cli
 from engine import BackgroundGenerator, GenerationOptions, InvalidOptions, Result
 from engine.backends import ONNX_FILE, OPENVINO_FILE, open_session
 from export import Calibration, ExportFailed, Recipe, drift, export_checkpoint, quantisation
+from export.request import Kind
 from models.store import verify
 from tests.checkpoints import NANO_CHECKPOINT
 from tests.conftest import PHOTOS
@@ -269,7 +270,7 @@ def test_what_cannot_be_quantised_says_so_and_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["hybrid", "weight-only"])
-def test_other_recipes_run_too(kind: quantisation.Kind, tmp_path: Path, nano_openvino: Path) -> None:
+def test_other_recipes_run_too(kind: Kind, tmp_path: Path, nano_openvino: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(nano_openvino, folder)
     one = dataclasses.replace(SMALL, photos=SMALL.photos[:1], samples=4)

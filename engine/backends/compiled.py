@@ -23,6 +23,7 @@ import openvino as ov
 
 from engine.backends import Shapes, deepcache, downsampling
 from engine.machine import cpu_features, cpu_name
+from models.errors import NoHome
 from models.store import home
 
 LIMIT = 256_000_000  # bytes in the folder; beyond them go the files that were not used for longest
@@ -46,7 +47,7 @@ def compile_model(
         return core.compile_model(build(), "CPU", dict(config))
     try:
         file = folder() / f"{_key(core, path, part, shapes, config)}.blob"
-    except OSError:  # weights that lie elsewhere
+    except (OSError, NoHome):  # weights that lie elsewhere, or no place for what is kept
         return core.compile_model(build(), "CPU", dict(config))
     weightless = {**config, "CACHE_MODE": "OPTIMIZE_SIZE"}
     content = _read(file)

@@ -16,11 +16,15 @@ import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 
 from engine.machine import cpu_name
+from models.errors import NoHome
 from models.store import home
 
 _TIMEOUT = 300  # seconds; the probe takes about two
+_ASKING = Lock()  # one child at a time
+_KNOWN_HERE: dict[str, str | None] = {}  # what was found where there is no home to keep it in
 _LASTING = ("SIGFPE", "SIGILL", "SIGSEGV")  # other failures may have been the moment's, and are asked about again
 
 
@@ -33,18 +37,21 @@ def why_openvino_fails(command: list[str] | None = None) -> str | None:
         key = f"openvino {version('openvino')} on {cpu_name()}"
     except PackageNotFoundError:
         return "it is not installed"
-    record = home() / "openvino-probe.json"
-    try:
-        known = json.loads(record.read_text())
-    except (OSError, ValueError):
-        known = {}
-    if isinstance(known, dict) and key in known:
-        return None if known[key] is None else f"{known[key]}, says {record}"
-    # -P: a models.py in the current folder must not be taken for ours.
-    reason = _run(command or [sys.executable, "-P", "-m", "engine.backends.probe"])
-    if reason is None or reason.endswith(_LASTING):
-        _remember(record, {**(known if isinstance(known, dict) else {}), key: reason})
-    return reason
+    with _ASKING:
+        try:
+            record = home() / "openvino-probe.json"
+            known = json.loads(record.read_text())
+        except NoHome:
+            record, known = None, _KNOWN_HERE
+        except (OSError, ValueError):
+            known = {}
+        if isinstance(known, dict) and key in known:
+            return None if known[key] is None else f"{known[key]}, says {record or 'this process'}"
+        # -P: a models.py in the current folder must not be taken for ours.
+        reason = _run(command or [sys.executable, "-P", "-m", "engine.backends.probe"])
+        if reason is None or reason.endswith(_LASTING):
+            _remember(record, {**(known if isinstance(known, dict) else {}), key: reason})
+        return reason
 
 
 def _run(command: list[str]) -> str | None:
@@ -60,7 +67,10 @@ def _run(command: list[str]) -> str | None:
     return None
 
 
-def _remember(record: Path, known: dict[str, str | None]) -> None:
+def _remember(record: Path | None, known: dict[str, str | None]) -> None:
+    _KNOWN_HERE.update(known)
+    if record is None:
+        return
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False) as file:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import InvalidOptions
-from export.exporter import Precision, export_checkpoint
-from export.trace import Format
+from export.exporter import export_checkpoint
+from export.request import Format, Precision
 from models.catalogue import find_entry
 from models.errors import BadModel
-from models.store import MANIFEST, stored, verify
+from models.store import MANIFEST, stored, verify, writable_home
 
 
 def pull(
@@ -39,6 +39,7 @@ def pull(
     progress("verifying the files")
     if entry.embedded or _is_whole(folder, format):
         return folder
+    writable_home()
     fresh = folder.with_name(f"{name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     export_checkpoint(name, fresh, format=format or "openvino", precision=precision, name=name, progress=progress)
