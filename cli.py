@@ -8,20 +8,23 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import wraps
+from itertools import count
 from pathlib import Path
+from threading import Event, Thread
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from engine import Photo, Picture
+    from engine import Photo, Picture, Step
     from models.catalogue import ModelEntry
 
 P = ParamSpec("P")
@@ -80,21 +83,43 @@ def _show_notes() -> None:
 
 
 @contextmanager
-def _stages(total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr that names the stage being worked on; nothing where stderr is no terminal."""
-    from tqdm import tqdm
+def _stages(first: str = "", total: int = 0) -> Iterator[Callable[[str], None]]:
+    """On a terminal, the stage being worked on and how long all has taken, on stderr; elsewhere nothing.
 
-    for library in ("DIFFUSERS", "TRANSFORMERS"):  # their remarks would tear the bar
+    total: how many stages there are, where that is known: then a bar is drawn.
+    """
+    for library in ("DIFFUSERS", "TRANSFORMERS"):  # their remarks would tear the line
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
+    done = Event()
     layout = "{desc} |{bar:20}| {n}/{total} [{elapsed}]" if total else "{desc} [{elapsed}]"
-    with tqdm(total=total or None, disable=None, file=sys.stderr, bar_format=layout) as bar:
+    begun = count(0)
+    with _bar(total=total, bar_format=layout, leave=False) as line:
 
         def begin(stage: str) -> None:
-            bar.update()
-            bar.set_description_str(stage)
+            line.n = min(next(begun), total)
+            line.set_description_str(stage)
 
-        begin("loading torch")
-        yield begin
+        def tick() -> None:
+            while not done.wait(1):
+                line.refresh()
+
+        if first:
+            begin(first)
+        clock = Thread(target=tick, daemon=True)
+        clock.start()
+        try:
+            yield begin
+        finally:
+            done.set()
+            clock.join()
+
+
+def _bar(**options: Any) -> Any:
+    """A tqdm bar on stderr, where that is a terminal; a container's may say that it has no size."""
+    from tqdm import tqdm
+
+    columns, lines = shutil.get_terminal_size()
+    return tqdm(disable=None, file=sys.stderr, ncols=columns, nrows=lines, **options)
 
 
 def _print_json(value: Any) -> None:
@@ -293,8 +318,6 @@ def generate(
       cyclorama generate me.jpg --background beach.jpg --colour-match
       cyclorama generate - -p "grey studio backdrop" -o - --format jpeg < shoe.png > shoe.jpg
     """
-    from tqdm import tqdm
-
     from engine import BackgroundGenerator, InvalidOptions, Result, load_photo
     from engine.extension import best, object_extension
     from engine.options import check_prompt, resolve_options
@@ -333,26 +356,29 @@ def generate(
         _put_on_given(loaded, files["background"] or background, pictures, photo, cutting, **options)
         return
 
-    generator = BackgroundGenerator.load(model, backend=backend, device=device)
-    # Before the photo is worked on: options that cannot be should be refused at once.
-    first = resolve_options(generator.folder, prompt, preset, **options)
-    loaded = load_photo(_given(files["photo"]))
-    pictures.check_size(layout.canvas_size(loaded.size))
-    scene = generator.prepare(
-        loaded,
-        size=size,
-        mask=files["mask"],
-        mask_model=mask_model,
-        box=box,
-        keep=files["keep"],
-        drop=files["drop"],
-        **placing,
-    )
+    with _stages(f"loading {model}") as begin:
+        generator = BackgroundGenerator.load(model, backend=backend, device=device)
+        # Before the photo is worked on: options that cannot be should be refused at once.
+        first = resolve_options(generator.folder, prompt, preset, **options)
+        loaded = load_photo(_given(files["photo"]))
+        pictures.check_size(layout.canvas_size(loaded.size))
+        begin("looking for the subject")
+        scene = generator.prepare(
+            loaded,
+            size=size,
+            mask=files["mask"],
+            mask_model=mask_model,
+            box=box,
+            keep=files["keep"],
+            drop=files["drop"],
+            **placing,
+        )
     total = int(first.num_inference_steps * first.strength)
 
     def paint(seed: int, name: str) -> Result:
         steps = generator.steps(scene, prompt, preset, **{**options, "seed": seed})
-        for step in tqdm(steps, total=total, desc=name, disable=None, unit="step", file=sys.stderr):
+        last: Step
+        for step in _bar(iterable=steps, total=total, desc=name, unit="step"):
             last = step
         return last.result()
 
@@ -391,8 +417,10 @@ def _put_on_given(
         pictures.check_transparency(chosen.photo.alpha is not None)
         if colour_match:
             chosen.check_match()
-    cutout = cut_out(photo, **cutting)
-    pictures.write(0, cutout.on(chosen or cutout.out_of_focus(), shadow=shadow, colour_match=colour_match))
+    with _stages("looking for the subject"):
+        cutout = cut_out(photo, **cutting)
+        picture = cutout.on(chosen or cutout.out_of_focus(), shadow=shadow, colour_match=colour_match)
+    pictures.write(0, picture)
     pictures.close(source)
 
 
@@ -546,11 +574,12 @@ def mask(
     files = _read_standard_input(photo=photo, keep=keep, drop=drop)
     loaded = load_photo(_given(files["photo"]))
     hints: dict[str, Any] = {"box": box, "keep": files["keep"], "drop": files["drop"]}
-    if cutout:
-        data = cut_out(loaded, mask_model=mask_model, **hints).on("transparent").encode("PNG")
-    else:
-        alpha = subject_alpha(loaded, mask_model=mask_model, hints=Hints.read(loaded.size, **hints))
-        data = encode_image(Image.fromarray(alpha), "PNG")
+    with _stages("looking for the subject"):
+        if cutout:
+            data = cut_out(loaded, mask_model=mask_model, **hints).on("transparent").encode("PNG")
+        else:
+            alpha = subject_alpha(loaded, mask_model=mask_model, hints=Hints.read(loaded.size, **hints))
+            data = encode_image(Image.fromarray(alpha), "PNG")
     if isinstance(output, _Standard):
         sys.stdout.buffer.write(data)
     else:
@@ -606,21 +635,28 @@ def export(
       cyclorama export ./my-checkpoint ./my-model --precision int8
       cyclorama export sd15-inpaint ./sd15-fast --lora lcm-lora-sd15 --tiny-vae taesd
     """
-    stages = (
-        2 + len(options["loras"]) + (options["tiny_vae"] is not None) + 2 * 4 + 4 * (options["precision"] == "int8")
-    )
-    with _stages(stages) as progress:
-        from export import Calibration, Recipe, export_checkpoint
+    from export.request import Recipe, check_request, stages
 
-        if calibration_images or calibration_prompts:
-            options["calibration"] = Calibration.load(calibration_images, calibration_prompts)
-        if kind:
-            options["recipe"] = Recipe(kind)
+    if kind:
+        options["recipe"] = Recipe(kind)
+    # Before torch and its kin are imported, which takes many seconds.
+    has_calibration = bool(calibration_images or calibration_prompts)
+    check_request(source, out_dir, has_calibration=has_calibration, **options)
+    if has_calibration:
+        from export import Calibration
+
+        options["calibration"] = Calibration.load(calibration_images, calibration_prompts)
+    named = stages(options["loras"], options["tiny_vae"], options["precision"])
+    with _stages("loading torch", 1 + len(named)) as progress:
+        from export import export_checkpoint
+
         folder = export_checkpoint(source, out_dir, progress=progress, **options)
-    errors = json.loads((folder / "cyclorama.json").read_text())["verification"]["max_relative_error"]
-    for component, error in errors.items():
-        click.echo(f"note: {component} agrees with PyTorch within {error:.1e} of its range", err=True)
-    click.echo(folder)
+    manifest = json.loads((folder / "cyclorama.json").read_text())
+    for component, error in manifest["verification"]["max_relative_error"].items():
+        stored = manifest["precision"][component]
+        agrees = "differs from" if stored == "int8" else "agrees with"
+        click.echo(f"note: {component} ({stored}) {agrees} PyTorch within {error:.1e} of its range", err=True)
+    _print_path(folder)
 
 
 @main.group()
@@ -680,7 +716,12 @@ def show(name: str, as_json: bool) -> None:
 @_clear_errors
 def pull(name: str, format: Any) -> None:
     """Fetch a model, export it to the local store and check it."""
-    with _stages(3 + 2 * 4) as progress:
+    from models.catalogue import find_entry
+
+    find_entry(name)
+    from export.request import stages
+
+    with _stages("loading torch", 2 + len(stages())) as progress:
         from export import pull as pull_model
 
         folder = pull_model(name, format=format, progress=progress)
@@ -695,7 +736,9 @@ def verify(model: str) -> None:
     from models.store import resolve
     from models.store import verify as verify_files
 
-    click.echo(f"{model}: {verify_files(resolve(model))} files as they should be")
+    with _stages("reading the files"):
+        number = verify_files(resolve(model))
+    click.echo(f"{model}: {number} files as they should be")
 
 
 def _state(entry: ModelEntry) -> str:
@@ -779,7 +822,7 @@ def benchmark(
 
         plots.mkdir(parents=True, exist_ok=True)
     chosen = {"all": PEERS, "none": ()}.get(peers, tuple(peers.split(",")))
-    with _stages(0) as bar:
+    with _stages("loading torch") as bar:
 
         def progress(stage: str) -> None:
             bar(stage)
@@ -809,7 +852,8 @@ def doctor(as_json: bool) -> None:
     """Tell what this machine offers, and try the engine out on it."""
     from engine.doctor import examine
 
-    report = examine()
+    with _stages("trying the backends"):
+        report = examine()
     if as_json:
         _print_json(report)
     else:
@@ -818,7 +862,7 @@ def doctor(as_json: bool) -> None:
             for key, value in facts.items():
                 shown = " ".join(map(str, value)) if isinstance(value, list) else value
                 click.echo(f"  {key:<22} {shown}")
-    if not any(outcome.startswith("works") for outcome in report["self-test"].values()):
+    if not all(outcome.startswith("works") for outcome in report["self-test"].values()):
         sys.exit(1)
 
 

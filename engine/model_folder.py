@@ -51,6 +51,11 @@ class ModelFolder:
                 )
         for pointer in lfs_pointers(self.path):
             raise BadModel(f"{pointer} {why_no_weights(pointer)}")
+        if self.latent_channels != 4:
+            raise BadModel(
+                f"the VAE in {self.path} has {self.latent_channels} latent channels; only those of 4, as Stable "
+                "Diffusion 1.x and 2.x have, can be run"
+            )
         if self.unet_config["in_channels"] not in (4, 9):
             raise BadModel(
                 f"the UNet in {self.path} takes {self.unet_config['in_channels']} channels; only inpainting UNets (9) "
@@ -117,13 +122,21 @@ class ModelFolder:
 
     @property
     def noise_schedule(self) -> NoiseSchedule:
-        """The diffusion process the UNet was trained on."""
-        return NoiseSchedule.from_config(self.scheduler_config)
+        """The diffusion process the UNet was trained on.
+
+        What the scheduler's config leaves out is what diffusers' classes take then: it clips, with DDIM, and its betas
+        are those of DDPM (Ho et al., 2020). Its inpainting pipeline sets `steps_offset` to 1 whatever the config says.
+        """
+        config = self.scheduler_config
+        is_distilled = config.get("_class_name") in (None, "LCMScheduler", "TCDScheduler")
+        betas = {} if is_distilled else {"beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear"}
+        return NoiseSchedule.from_config({"clip_sample": True, **betas, **config, "steps_offset": 1})
 
     @property
-    def timestep_spacing(self) -> str:
-        """The scheduler config's, or `leading`, diffusers' default for DDIM and PNDM."""
-        return str(self.scheduler_config.get("timestep_spacing", "leading"))
+    def timestep_spacing(self) -> str | None:
+        """The scheduler config's; None where it has none."""
+        spacing = self.scheduler_config.get("timestep_spacing")
+        return None if spacing is None else str(spacing)
 
     @property
     def is_inpainting(self) -> bool:
@@ -154,7 +167,8 @@ class ModelFolder:
     @property
     def scaling_factor(self) -> float:
         """VAE latents times this have about unit variance."""
-        return float(self._vae_config.get("scaling_factor", 0.18215))
+        default = 1.0 if self._vae_config.get("_class_name") == "AutoencoderTiny" else 0.18215  # diffusers' own
+        return float(self._vae_config.get("scaling_factor", default))
 
     @property
     def vae_scale_factor(self) -> int:

@@ -12,7 +12,7 @@ from engine.checks import number, one_of, several, text, whole_number, yes_or_no
 from engine.errors import InvalidOptions
 from engine.model_folder import ModelFolder
 from engine.notes import note
-from engine.samplers import SAMPLERS, TIMESTEP_SPACINGS, make_sampler
+from engine.samplers import SAMPLERS, TIMESTEP_SPACINGS, default_spacing, make_sampler, not_followed
 
 Preset = Literal["fast", "balanced", "quality"]
 PRESETS: tuple[Preset, ...] = ("fast", "balanced", "quality")
@@ -162,6 +162,7 @@ def resolve_options(
     if negative_prompt is None:
         has_guidance = guidance_scale > 1 and model.time_cond_proj_dim is None
         negative_prompt = model.manifest.get("negative_prompt", NEGATIVE_PROMPT) if has_guidance else ""
+    sampler = one_of("sampler", recipe.sampler if sampler is None else sampler, SAMPLERS)
     options = GenerationOptions(
         prompt=prompt,
         negative_prompt=negative_prompt,
@@ -169,8 +170,8 @@ def resolve_options(
         guidance_scale=guidance_scale,
         strength=strength,
         seed=secrets.randbits(32) if seed is None else seed,
-        sampler=recipe.sampler if sampler is None else sampler,
-        timestep_spacing=(recipe.timestep_spacing or model.timestep_spacing)
+        sampler=sampler,
+        timestep_spacing=(recipe.timestep_spacing or model.timestep_spacing or default_spacing(sampler))
         if timestep_spacing is None
         else timestep_spacing,
         # Of these two, that which was asked for goes before that which the preset has.
@@ -186,4 +187,6 @@ def resolve_options(
     )
     # Made once more for the picture; here it refuses what the sampler cannot do before any work is done.
     make_sampler(options.sampler, model.noise_schedule, options.num_inference_steps, options.timestep_spacing)
+    for key, value in not_followed(options.sampler, model.scheduler_config).items():
+        note(f"scheduler_config.json sets {key} to {value!r}, which {options.sampler} does not follow here")
     return options

@@ -13,10 +13,12 @@ from engine.checks import number, several, text
 from engine.errors import InvalidOptions
 from engine.notes import note
 from engine.photo import MOST_PIXELS, Pixels
+from engine.regions import substance
 
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d{1,6})?):(\d{1,6}(?:\.\d{1,6})?)")
 _SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
 _LEAST_SCALE, _MOST_SCALE = 0.01, 10.0
+_SIDES = (("left", "right"), ("upper", "lower"))
 _CUT_ON_BOTH_SIDES = (0.5, 1.0)  # in the middle, and down: a cut below looks least cut
 _GREY = 127  # of the canvas where the photo does not reach; never to be seen
 
@@ -112,14 +114,17 @@ class Layout:
         size = alpha.shape[1], alpha.shape[0]
         canvas = self.canvas_size(size)
         scale = self.subject_scale or min(1.0, canvas[0] / size[0], canvas[1] / size[1])
-        corner = []
+        solid = substance(alpha)
+        corner, pinned = [], []
         for axis in (0, 1):
-            marked = np.flatnonzero((alpha > 127).any(axis))
+            marked = np.flatnonzero(solid.any(axis))
             start, stop = int(marked[0]), int(marked[-1]) + 1
             room = size[axis] - (stop - start)
             share = start / room if room else _CUT_ON_BOTH_SIDES[axis]
             if self.subject_position is not None:
                 share = self.subject_position[axis]
+            elif share in (0, 1) and canvas[axis] > _scaled(size[axis], scale):
+                pinned.append(_SIDES[axis][int(share)])
             first, last = _scaled(start, scale), _scaled(stop, scale)
             if first == last:
                 raise InvalidOptions(
@@ -127,22 +132,27 @@ class Layout:
                     "make one of them larger"
                 )
             corner.append(round(share * (canvas[axis] - (last - first))) - first)
+        if pinned:
+            note(
+                f"the photo's {' and '.join(pinned)} edge cuts the subject off, so it stays at that edge of the "
+                "canvas; give a subject position to move it"
+            )
         placement = Placement(canvas, scale, corner[0], corner[1])
-        _tell_cut_edges(alpha, placement)
+        _tell_cut_edges(solid, placement)
         return placement
 
 
-def _tell_cut_edges(alpha: Pixels, placement: Placement) -> None:
+def _tell_cut_edges(solid: npt.NDArray[np.bool_], placement: Placement) -> None:
     """Where the photo's edge cuts the subject off, that shows once it lies within the picture."""
-    right = placement.left + _scaled(alpha.shape[1], placement.scale)
-    bottom = placement.top + _scaled(alpha.shape[0], placement.scale)
+    right = placement.left + _scaled(solid.shape[1], placement.scale)
+    bottom = placement.top + _scaled(solid.shape[0], placement.scale)
     inside = {
-        "left": (alpha[:, 0], placement.left > 0),
-        "upper": (alpha[0], placement.top > 0),
-        "right": (alpha[:, -1], right < placement.canvas[0]),
-        "lower": (alpha[-1], bottom < placement.canvas[1]),
+        "left": (solid[:, 0], placement.left > 0),
+        "upper": (solid[0], placement.top > 0),
+        "right": (solid[:, -1], right < placement.canvas[0]),
+        "lower": (solid[-1], bottom < placement.canvas[1]),
     }
-    cut = [name for name, (line, is_inside) in inside.items() if is_inside and (line > 127).any()]
+    cut = [name for name, (line, is_inside) in inside.items() if is_inside and line.any()]
     if cut:
         note(
             f"the photo's edge cuts the subject off ({', '.join(cut)}), which shows on this canvas; "

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from engine.photo import Pixels
 
 _SPECK_SHARE = 0.01  # of the largest part's area
 _HOLE_SHARE = 0.005  # of the subject's area; a cup's handle leaves more than that open
 _LEVELS = np.clip(np.round((np.arange(256) / 255 - 0.05) / 0.9 * 255), 0, 255).astype(np.uint8)
+_SLIVER_SHARE = 0.001  # of the subject's area
+_THIN = 0.1  # of a cell of that copy: what is thinner than a cell is seen as well
 _LABEL_SIDE = 512  # parts are told apart on a copy no larger than this
 
 
@@ -48,6 +52,44 @@ def clean(alpha: Pixels) -> Pixels:
     if holes.any():
         result = np.where(enlarged(holes, alpha.shape), np.uint8(255), result)
     return result
+
+
+def substance(alpha: Pixels) -> npt.NDArray[np.bool_]:
+    """The subject without slivers: what its place, its edges and its shadow are decided from. (H, W) -> (H, W).
+
+    Parts of a thousandth of the subject or less do not count, nor does so little that the photo's edge cuts off and
+    that hangs on the subject by less than its own width.
+    """
+    opaque = alpha > 127
+    height, width = alpha.shape
+    scale = min(1.0, _LABEL_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    share = np.asarray(Image.fromarray(opaque).convert("L").resize(size, Image.Resampling.BOX), np.float32)
+    share = share * np.float32(1 / 255)
+    seen = share > _THIN
+    kept = seen & ~_small_parts(seen, share)
+    window = 2 * math.ceil(math.sqrt(_SLIVER_SHARE * float(share.sum())) / 2) + 1
+    residue = kept & ~_opened(kept, window)
+    at_edge = np.zeros_like(residue)
+    at_edge[[0, -1]], at_edge[:, [0, -1]] = True, True
+    parts = label(residue)
+    touching = np.isin(parts, np.unique(parts[at_edge & residue]))
+    kept &= ~(_small_parts(residue, share) & touching)
+    return opaque & enlarged(kept, alpha.shape) if kept.any() else opaque
+
+
+def _small_parts(mask: npt.NDArray[np.bool_], share: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Those parts of a mask that hold a thousandth or less of all; share: how much of each cell is taken, 0 to 1."""
+    parts = label(mask)
+    areas = np.bincount(parts.ravel(), share.ravel())
+    return mask & (areas <= _SLIVER_SHARE * float(share.sum()))[parts]
+
+
+def _opened(mask: npt.NDArray[np.bool_], window: int) -> npt.NDArray[np.bool_]:
+    """The mask without what is narrower than a square window; beyond the picture it goes on as at its edge."""
+    image = Image.fromarray(np.pad(mask, window, mode="edge")).convert("L")
+    opened = image.filter(ImageFilter.MinFilter(window)).filter(ImageFilter.MaxFilter(window))
+    return np.asarray(opened)[window:-window, window:-window] > 0
 
 
 def enlarged(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:

@@ -11,7 +11,7 @@ Names and numerics follow diffusers' schedulers, which the tests hold them again
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -40,8 +40,13 @@ class NoiseSchedule:
     set_alpha_to_one: bool = True
     original_inference_steps: int = 50
     timestep_scaling: float = 10.0
+    clip_sample: bool = False
+    clip_sample_range: float = 1.0
+    thresholding: bool = False
 
     def __post_init__(self) -> None:
+        if self.thresholding:
+            raise BadModel("scheduler_config.json asks for thresholding, which is for pixels and not run on latents")
         if self.prediction_type not in ("epsilon", "v_prediction", "sample"):
             raise BadModel(
                 f"scheduler_config.json asks for prediction_type {self.prediction_type!r}; "
@@ -187,6 +192,8 @@ class DDIM(_VariancePreserving):
         alpha_prev, sigma_prev = self._levels(t - self._stride)
         x_0 = self.schedule.predict_x0(model_output, x, alpha, sigma)
         eps = (x - alpha * x_0) / sigma
+        if self.schedule.clip_sample:
+            x_0 = np.clip(x_0, -self.schedule.clip_sample_range, self.schedule.clip_sample_range)
         return alpha_prev * x_0 + sigma_prev * eps, x_0
 
 
@@ -327,6 +334,32 @@ class EulerAncestral(Euler):
 
 TIMESTEP_SPACINGS = ("leading", "trailing", "linspace")
 SAMPLERS = ("ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_karras", "lcm", "tcd")
+
+
+# What diffusers takes where a scheduler's config says nothing.
+_DEFAULT_SPACING = {"ddim": "leading", "lcm": "leading", "tcd": "leading"}
+_OF_EULER: dict[str, Any] = {
+    "interpolation_type": "linear", "use_karras_sigmas": False, "use_exponential_sigmas": False,
+    "use_beta_sigmas": False, "sigma_min": None, "sigma_max": None, "timestep_type": "discrete",
+    "final_sigmas_type": "zero",
+}  # fmt: skip
+_OF_DPM: dict[str, Any] = {
+    "solver_order": 2, "algorithm_type": "dpmsolver++", "solver_type": "midpoint", "use_exponential_sigmas": False,
+    "use_beta_sigmas": False, "use_lu_lambdas": False, "use_flow_sigmas": False, "final_sigmas_type": "zero",
+    "lambda_min_clipped": -math.inf, "variance_type": None,
+}  # fmt: skip
+# Of a scheduler's config, what a sampler computes; other values are not followed.
+_FOLLOWED = {"euler": _OF_EULER, "euler_ancestral": {}, "dpmpp_2m": _OF_DPM, "dpmpp_2m_karras": _OF_DPM}
+
+
+def default_spacing(name: str) -> str:
+    """The `timestep_spacing` that diffusers gives a sampler where the scheduler's config has none."""
+    return _DEFAULT_SPACING.get(name, "linspace")
+
+
+def not_followed(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a scheduler's config sets that would change the picture in diffusers, and does not here."""
+    return {key: config[key] for key, value in _FOLLOWED.get(name, {}).items() if config.get(key, value) != value}
 
 
 def make_sampler(

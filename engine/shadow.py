@@ -9,6 +9,7 @@ from PIL import Image
 from engine.blur import box_mean
 from engine.notes import note
 from engine.photo import Pixels
+from engine.regions import substance
 
 Array = npt.NDArray[np.float32]
 
@@ -26,7 +27,8 @@ def contact_shadow(alpha: Pixels) -> Pixels:
     where it stands. None where the subject reaches the picture's lower edge, for no ground is to be seen; a note
     says so.
     """
-    if (alpha[-1] > 127).any():
+    solid = substance(alpha)
+    if solid[-1].any():
         note("the subject reaches the picture's lower edge, so there is no ground for a shadow")
         return np.zeros_like(alpha)
     height, width = alpha.shape
@@ -36,7 +38,9 @@ def contact_shadow(alpha: Pixels) -> Pixels:
     if not subject.any():
         return np.zeros_like(alpha)
     # By its own most, for what is thinner than a cell is nowhere whole here.
-    rows, columns = (np.flatnonzero((subject > subject.max() / 2).any(axis)) for axis in (1, 0))
+    counted = np.where(solid, alpha, np.uint8(0)) if solid.any() else alpha
+    standing = _as_shares(Image.fromarray(counted).resize(size, Image.Resampling.BOX))
+    rows, columns = (np.flatnonzero((standing > standing.max() / 2).any(axis)) for axis in (1, 0))
     ground, tall = int(rows[-1]) + 1, int(rows[-1] - rows[0]) + 1
     side = (tall * (columns[-1] - columns[0] + 1)) ** 0.5
     above = np.maximum(0, ground - np.arange(size[1], dtype=np.float32))[:, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,12 +11,13 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from engine import walker
+from engine.checks import shown
 from engine.errors import InvalidOptions, NoSubject
 from engine.guided import enlarge_along_edges
 from engine.mask_networks import DEFAULT_MASK_MODEL, MaskNetwork, mask_network
 from engine.notes import note
 from engine.photo import Photo, Pixels, Source, load_mask
-from engine.regions import clean, label
+from engine.regions import clean, enlarged, label
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -36,6 +38,7 @@ _BOX_MARGINS = (0.05, 0.1, 0.2)  # around a given box; so much is looked at in t
 # nothing as likely as the first of these confidences does, the network sees it only faintly, and the next is tried.
 _BOX_GAP, _FAINT = 0.2, (0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
 _BOX_SURROUNDINGS = 0.2  # around it: what the colours of the background are taken from
+_CHANGE_SIDE, _CHANGE = 512, 48  # alphas before and after a stroke: cells along the longer side, and grey levels
 _BLURRED = 0.05  # sigma, of the longer side
 
 
@@ -141,9 +144,22 @@ def find_subject(rgb: Pixels, mask_model: str = DEFAULT_MASK_MODEL, hints: Hints
     wanted and missing.
     """
     hints = hints or Hints()
+    if not isinstance(hints, Hints):
+        raise InvalidOptions(f"hints must be Hints, got {shown(hints)}")
     network = mask_network(mask_model)
+    alpha = _find(network, mask_model, rgb, hints)
+    if hints.drop is not None:
+        # It takes away where it lies, whatever else the network and the colours would now make of the photo.
+        before = _find(network, mask_model, rgb, dataclasses.replace(hints, drop=None))
+        alpha = np.where(_changed_around(hints.drop, before, alpha), alpha, before)
+        alpha[hints.drop] = 0
+    check(alpha, mask_model)
+    return alpha
+
+
+def _find(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> Pixels:
     look = _in_box if hints.box else _at_large
-    view, confidence, dropped = look(network, mask_model, rgb, hints)
+    view, confidence, dropped = look(network, name, rgb, hints)
     crop = np.asarray(view.of(rgb), np.uint8)
     keep = None if hints.keep is None else np.asarray(view.of(hints.keep), np.bool_)
     if hints.drop is not None:
@@ -157,8 +173,19 @@ def find_subject(rgb: Pixels, mask_model: str = DEFAULT_MASK_MODEL, hints: Hints
     alpha[where][dropped] = 0  # what was filled there as a hole is none
     if hints.keep is not None:
         alpha[hints.keep] = 255
-    check(alpha, mask_model)
     return alpha
+
+
+def _changed_around(stroke: Mask, before: Pixels, after: Pixels) -> Mask:
+    """Where two alphas differ, in one piece with a stroke."""
+    scale = min(1.0, _CHANGE_SIDE / max(stroke.shape))
+    size = (max(1, round(stroke.shape[1] * scale)), max(1, round(stroke.shape[0] * scale)))
+    difference = np.abs(after.astype(np.int16) - before).astype(np.uint8)
+    small = np.asarray(Image.fromarray(difference).resize(size, Image.Resampling.BOX)) > _CHANGE
+    cells = np.asarray(Image.fromarray(stroke).convert("L").resize(size, Image.Resampling.BOX)) > 0
+    parts = label(small | cells)
+    touched = np.unique(parts[cells])
+    return enlarged(np.isin(parts, touched[touched > 0]), stroke.shape)
 
 
 def _at_large(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> tuple[_View, Array, Mask]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from engine.backends import ONNX_FILE, OPENVINO_FILE, open_session
 from engine.errors import CannotWrite
 from export import verification
 from export.calibration import Calibration
@@ -54,7 +55,8 @@ def export_checkpoint(
     LoRA among `loras`) were distilled so, and are to be sampled accordingly; known for LoRAs of the
     catalogue.  calibration, recipe: what an int8 UNet is calibrated on and how it is made; both have defaults, and
     with `int8` the other networks are stored as fp16.  name: what the model is called in metadata; a name of the
-    catalogue brings the presets that fit.  progress: told each stage as it begins.
+    catalogue brings the presets that fit.  progress: told each stage as it begins, see
+    `export.request.stages`.
 
     Every network is held against PyTorch, and an int8 UNet's pictures against the float one's at the same noise.
     What fails, or is interrupted, leaves no folder behind.
@@ -89,7 +91,7 @@ def export_checkpoint(
         if tiny_vae is not None:
             progress("loading the tiny VAE")
             pipeline.register_modules(vae=load_tiny_vae(tiny_vae))
-        errors = _write(pipeline, partial, format, precision, progress)
+        errors, of_unet = _write(pipeline, partial, format, precision, progress)
         del pipeline
         gc.collect()  # optimum's patched networks refer to themselves
         manifest = {
@@ -101,7 +103,6 @@ def export_checkpoint(
             "format": format,
             "precision": {component: _stored(component, precision) for component in errors},
             **presets,
-            "verification": {"max_relative_error": errors},
             "versions": {tool: version(tool) for tool in _TOOLS},
         }
         if precision == "int8":
@@ -110,6 +111,9 @@ def export_checkpoint(
             manifest["quantisation"] = quantise_folder(
                 partial, format, calibration or Calibration.load(), recipe or Recipe(), progress
             )
+            # Of what is delivered, which is another than the float UNet that was held against PyTorch before.
+            errors["unet"] = of_unet.relative_error(open_session(_file(partial, "unet", format), format))
+        manifest["verification"] = {"max_relative_error": errors}
         _save_manifest({**manifest, "sha256": hashes(partial)}, partial)
         if out.exists():
             out.rmdir()  # empty, as checked above
@@ -145,25 +149,32 @@ def _partial_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write(pipeline: Any, folder: Path, format: Format, precision: Precision, progress: Progress) -> dict[str, float]:
-    """Writes all files of the model and returns each component's error; `model_index.json` comes last."""
-    errors = {}
+def _write(
+    pipeline: Any, folder: Path, format: Format, precision: Precision, progress: Progress
+) -> tuple[dict[str, float], verification.Reference]:
+    """Writes all files of the model, and returns each component's error, and what PyTorch's UNet computes."""
+    errors, references = {}, {}
     networks = components(pipeline, format)
     latent_size = 2 ** len(pipeline.unet.config.down_block_types)
     for component in list(networks):
         network, config = networks.pop(component)
         progress(f"exporting {component}")
         stored = _stored(component, precision)
-        path = trace(network, config, folder / component, format, stored)
+        session = open_session(trace(network, config, folder / component, format, stored), format)
         _save_config(network, folder / component)
         progress(f"verifying {component}")
         size = 8 * latent_size if component == "vae_encoder" else latent_size
-        errors[component] = verification.relative_error(network, path, format, size)
+        references[component] = verification.Reference.of(network, session, size)
+        errors[component] = references[component].relative_error(session)
         verification.check(component, errors[component], stored)
     pipeline.scheduler.save_pretrained(folder / "scheduler")
     save_tokenizer(pipeline, folder / "tokenizer", format)
     pipeline.save_config(folder)
-    return errors
+    return errors, references["unet"]
+
+
+def _file(folder: Path, component: str, format: Format) -> Path:
+    return folder / component / (OPENVINO_FILE if format == "openvino" else ONNX_FILE)
 
 
 def _save_config(network: Any, folder: Path) -> None:

@@ -25,7 +25,7 @@ from export.calibration import Calibration, Feeds
 from export.drift import LEAST_PSNR, LEAST_SSIM, drift
 from export.errors import ExportFailed
 from export.qdq import convolution_ranges, fit_for_onnxruntime
-from export.request import Format, Recipe
+from export.request import QUANTISING, Format, Recipe
 from export.trace import load_graph
 
 # The ends, through which all that is painted passes, and what all blocks learn the timestep from.
@@ -45,17 +45,17 @@ def quantise_folder(
     The drift is that of what the model paints for the calibration's photos with other prompts: see `export.drift`.
     Raises ExportFailed and InvalidOptions.
     """
-    progress("recording the UNet's inputs")
+    progress(QUANTISING[0])
     generator = BackgroundGenerator.load(folder, backend=format, exact=True)
     scenes = calibration.scenes(generator)
     samples = list(calibration.record(generator, scenes)) if recipe.kind != "weight-only" else []
-    progress("painting for comparison")
+    progress(QUANTISING[1])
     reference = calibration.results(generator, scenes)
     del generator
     gc.collect()  # the float UNet: what remembers prompts holds its generator in a cycle
-    progress("quantising the UNet")
+    progress(QUANTISING[2])
     quantise(folder / "unet" / (OPENVINO_FILE if format == "openvino" else ONNX_FILE), format, samples, recipe)
-    progress("measuring the drift")
+    progress(QUANTISING[3])
     measured = drift(reference, calibration.results(BackgroundGenerator.load(folder, backend=format), scenes))
     is_large = measured["psnr"] < LEAST_PSNR or measured["ssim"] < LEAST_SSIM
     note(

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 from engine.checks import number, one_of, shown, text, yes_or_no
 from engine.errors import CannotWrite, InvalidOptions
+from engine.model_folder import COMPONENTS
 from export.errors import ExportFailed
 from models.catalogue import CATALOGUE
 from models.weights import why_no_weights
@@ -21,6 +22,9 @@ Precision = Literal["fp32", "fp16", "int8"]
 Distilled = Literal["lcm", "tcd"]
 Kind = Literal["full", "hybrid", "weight-only"]
 
+QUANTISING = (
+    "recording the UNet's inputs", "painting for comparison", "quantising the UNet", "measuring the drift",
+)  # fmt: skip
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w.-]+")
 _ADDRESS = re.compile(r"(?:https?|hf):/{1,2}(?:[^/]+\.[^/]+/)?(?P<id>[\w][\w.-]*/[\w.-]+)?")
 
@@ -83,6 +87,19 @@ def check_request(
     for lora in loras:
         _check_lora(lora)
     _check_folder(out_dir)
+
+
+def stages(
+    loras: Sequence[tuple[str, float]] = (), tiny_vae: object = None, precision: str = "fp16"
+) -> tuple[str, ...]:
+    """What `export_checkpoint` tells its `progress`, in order."""
+    return (
+        "loading the checkpoint",
+        *(f"fusing {lora}" for lora, _ in loras),
+        *(["loading the tiny VAE"] if tiny_vae is not None else []),
+        *(f"{doing} {component}" for component in COMPONENTS for doing in ("exporting", "verifying")),
+        *(QUANTISING if precision == "int8" else ()),
+    )
 
 
 def check_source(source: object, what: str = "checkpoint") -> None:

@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from engine.backends import open_session, random_feeds
+from engine.backends import Session, Tensor, random_feeds
 from export.errors import ExportFailed
-from export.request import Format
 from export.trace import Stored
 
 # Largest error over the largest value, per component. fp16 weights carry 3 decimal digits.
 TOLERANCE: dict[Stored, float] = {"fp32": 1e-3, "fp16": 2e-2}
 
 
-def relative_error(network: Any, path: Path, format: Format, size: int) -> float:
-    """Runs both on the same random inputs; max |exported - PyTorch| / max |PyTorch|, worst of the outputs.
+@dataclass(frozen=True)
+class Reference:
+    """What PyTorch makes of random inputs, one array per output."""
 
-    NaN when either gives a value that is not finite.
-    size: height and width of the images or latents that go in.
-    """
-    session = open_session(path, format)
-    feeds = random_feeds(session, size=size, batch=2)
-    if "input_ids" in feeds:
-        feeds["input_ids"] = np.asarray(feeds["input_ids"]) % int(network.config.vocab_size)
-    with torch.no_grad():
-        reference = network(**{name: torch.from_numpy(np.asarray(value)) for name, value in feeds.items()})
-    expected = list(reference.values()) if hasattr(reference, "values") else [reference[0]]
-    actual = session.run(feeds)
-    worst = 0.0
-    for name, want in zip(actual, expected, strict=True):
-        wanted = want.numpy()
-        got = np.asarray(actual[name], np.float32)
-        if got.shape != wanted.shape:
-            raise ExportFailed(f"{path.parent.name} gives {name} of shape {got.shape}, PyTorch {wanted.shape}")
-        if not (np.isfinite(got).all() and np.isfinite(wanted).all()):
-            return float("nan")
-        worst = max(worst, float(np.abs(got - wanted).max() / max(float(np.abs(wanted).max()), 1e-12)))
-    return worst
+    feeds: dict[str, Tensor]
+    expected: list[NDArray[np.float32]]
+
+    @classmethod
+    def of(cls, network: Any, session: Session, size: int) -> Reference:
+        """session: the exported network, whose inputs are wanted.  size: height and width of what goes in."""
+        feeds = random_feeds(session, size=size, batch=2)
+        if "input_ids" in feeds:
+            feeds["input_ids"] = np.asarray(feeds["input_ids"]) % int(network.config.vocab_size)
+        with torch.no_grad():
+            outputs = network(**{name: torch.from_numpy(np.asarray(value)) for name, value in feeds.items()})
+        values = list(outputs.values()) if hasattr(outputs, "values") else [outputs[0]]
+        return cls(feeds, [np.asarray(value.numpy(), np.float32) for value in values])
+
+    def relative_error(self, session: Session) -> float:
+        """max |exported - PyTorch| / max |PyTorch|, worst of the outputs; NaN where one is not finite."""
+        worst = 0.0
+        for (name, tensor), wanted in zip(session.run(self.feeds).items(), self.expected, strict=True):
+            got = np.asarray(tensor, np.float32)
+            if got.shape != wanted.shape:
+                raise ExportFailed(f"the export gives {name} of shape {got.shape}, PyTorch {wanted.shape}")
+            if not (np.isfinite(got).all() and np.isfinite(wanted).all()):
+                return float("nan")
+            worst = max(worst, float(np.abs(got - wanted).max() / max(float(np.abs(wanted).max()), 1e-12)))
+        return worst
 
 
 def check(component: str, error: float, precision: Stored) -> None:

@@ -22,6 +22,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from engine import BackgroundGenerator, BadModel, CannotWrite, InvalidOptions
+from engine.backends import open_session
 from engine.model_folder import ModelFolder
 from engine.options import resolve_options
 from export import ExportFailed, export_checkpoint, verification
@@ -86,7 +87,9 @@ def test_weights_beside_the_file_are_halved_where_they_lie(tiny: Path, tmp_path:
     assert 0.4 * before < (path.parent / "model.onnx_data").stat().st_size < 0.55 * before
     assert sorted(file.name for file in path.parent.iterdir()) == ["model.onnx", "model.onnx_data"]
     networks = load_pipeline(tiny)[0]
-    assert verification.relative_error(networks.unet, path, "onnx", 8) < verification.TOLERANCE["fp16"]
+    session = open_session(path, "onnx")
+    reference = verification.Reference.of(networks.unet, session, 8)
+    assert reference.relative_error(session) < verification.TOLERANCE["fp16"]
 
 
 def test_an_occupied_folder_is_left_alone(tiny: Path, tmp_path: Path) -> None:

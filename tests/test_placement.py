@@ -10,6 +10,7 @@ import pytest
 
 from engine.errors import InvalidOptions
 from engine.placement import Layout, Placement
+from engine.shadow import contact_shadow
 
 RGB = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
@@ -69,7 +70,50 @@ def test_what_the_photo_s_edge_cuts_off_stays_at_the_edge(
     with caplog.at_level(logging.WARNING, "cyclorama"):
         placed = Layout("150x130", subject_scale=scale).placement(alpha).place(RGB, alpha)[1]
     assert placed[edge].max() == 255
+    side = {1: "lower", 0: "upper"}[int(edge[0] == -1)] if edge[0] in (0, -1) else "right" if edge[1] == -1 else "left"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the photo's {side} edge cuts the subject off, so it stays at that edge of the canvas; "
+        "give a subject position to move it"
+    ]
+
+
+SLIVERS = {
+    "apart": np.s_[300:340, :2],
+    "specks along the edge": np.s_[100:500:40, :5],
+    "hanging on by a thread": np.s_[299:300, :300],
+    "at the other edge": np.s_[300:340, -2:],
+    "two pixels at the top": np.s_[:1, 398:400],
+}
+
+
+@pytest.mark.parametrize("sliver", SLIVERS)
+def test_slivers_do_not_count(sliver: str, caplog: pytest.LogCaptureFixture) -> None:
+    y, x = np.mgrid[:600, :800]
+    alpha = np.where(np.hypot(x - 380, y - 320) < 240, 255, 0).astype(np.uint8)
+    with caplog.at_level(logging.WARNING, "cyclorama"):
+        expected = Layout("16:9").placement(alpha)
+        alpha[SLIVERS[sliver]] = 255
+        placement = Layout("16:9").placement(alpha)
+        assert placement.canvas == expected.canvas
+        assert abs(placement.left - expected.left) <= 2
+        assert placement.top == expected.top
+        assert contact_shadow(alpha).any()
     assert not caplog.records
+    assert expected.left > 0
+
+
+def test_what_is_more_than_a_sliver_counts(caplog: pytest.LogCaptureFixture) -> None:
+    """An arm that the edge cuts off, and a subject of many small pieces."""
+    y, x = np.mgrid[:600, :800]
+    alpha = np.where(np.hypot(x - 380, y - 320) < 240, 255, 0).astype(np.uint8)
+    alpha[300:330, :200] = 255
+    with caplog.at_level(logging.WARNING, "cyclorama"):
+        assert Layout("16:9").placement(alpha).left == 0
+    assert "the photo's left edge cuts the subject off, so it stays at that edge" in caplog.text
+    dust = np.zeros((600, 800), np.uint8)
+    dust[10:590:14, 10:790:14] = dust[11:590:14, 10:790:14] = 255
+    assert Layout().placement(dust) == Placement((800, 600), 1, 0, 0)
+    assert Layout("16:9").placement(dust).left > 0
 
 
 def test_an_edge_that_shows_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -161,6 +161,19 @@ def test_a_box_and_a_stroke_say_which_subject_is_meant() -> None:
     assert (found[0] & found[1]).sum() / (found[0] | found[1]).sum() > 0.7
 
 
+@pytest.mark.parametrize("name", ["cat", "flower"])
+def test_a_stroke_acts_where_it_is(name: str) -> None:
+    """A dab on the background, far from the subject, leaves the subject as it was."""
+    rgb = load_photo(PHOTOS / f"{name}.jpg").rgb
+    before = find_subject(rgb)
+    rows, columns = np.nonzero(np.asarray(Image.fromarray(before).filter(ImageFilter.MaxFilter(61))) == 0)
+    middle = len(rows) // 2
+    dab = np.zeros(before.shape, bool)
+    dab[rows[middle] - 4 : rows[middle] + 4, columns[middle] - 4 : columns[middle] + 4] = True
+    after = find_subject(rgb, hints=Hints(drop=dab))
+    np.testing.assert_array_equal(after[~dab], before[~dab])
+
+
 def test_what_is_dropped_is_gone_and_what_is_kept_stays() -> None:
     stroke = painted(FLOWER.rgb, 0.4, 0.4, 0.5, 0.6) > 0
     dropped = find_subject(FLOWER.rgb, hints=Hints(drop=stroke))
