@@ -653,9 +653,9 @@ def export(
         folder = export_checkpoint(source, out_dir, progress=progress, **options)
     manifest = json.loads((folder / "cyclorama.json").read_text())
     for component, error in manifest["verification"]["max_relative_error"].items():
-        stored = manifest["precision"][component]
-        agrees = "differs from" if stored == "int8" else "agrees with"
-        click.echo(f"note: {component} ({stored}) {agrees} PyTorch within {error:.1e} of its range", err=True)
+        is_int8 = manifest["precision"][component] == "int8"
+        how = "in int8 differs from PyTorch by up to" if is_int8 else "agrees with PyTorch within"
+        click.echo(f"note: {component} {how} {error:.1e} of its range", err=True)
     _print_path(folder)
 
 

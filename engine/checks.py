@@ -68,6 +68,16 @@ def one_of(name: str, value: object, choices: Iterable[str]) -> str:
     raise InvalidOptions(f"{name} must be one of {', '.join(known)}, got {shown(value)}{meant}")
 
 
+def no_others(given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuses names of options that there are not, with the nearest that there is. Raises InvalidOptions."""
+    names = list(known)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            raise InvalidOptions(f"there is no option {name}; {hint}")
+
+
 def shown(value: object) -> str:
     """A value as an error shows it: on one line, and short."""
     line = " ".join(repr(value).split())

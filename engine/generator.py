@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from engine.backends import Backend, Device, Tensor, choose_backend
-from engine.checks import number, one_of, shown, whole_number, yes_or_no
+from engine.checks import no_others, number, one_of, shown, whole_number, yes_or_no
 from engine.composite import finish
 from engine.cutout import cut_out
 from engine.errors import BadModel, InvalidOptions
@@ -32,6 +33,7 @@ from models.store import resolve
 
 Array = npt.NDArray[np.float32]
 
+_CUTTING = [name for name in signature(cut_out).parameters if name != "photo"]
 _MOST_PAINTED = 10_000  # of which one is kept
 
 
@@ -111,6 +113,7 @@ class BackgroundGenerator:
         Raises BadImage, NoSubject, InvalidOptions.
         """
         size = Frame.check_size(self.folder.native_size if size is None else size, self.folder.size_multiple)
+        no_others(options, _CUTTING)
         cutout = cut_out(photo, **options)
         frame = Frame.fit(cutout.size, size, self.folder.size_multiple)
         image = frame.place_photo(cutout.foreground if cutout.is_placed else cutout.photo.rgb)
@@ -171,6 +174,7 @@ class BackgroundGenerator:
         """
         if not isinstance(scene, Scene):
             raise InvalidOptions(f"a scene is what `prepare` gives, got {shown(scene)}")
+        no_others(options, [own.name for own in fields(GenerationOptions) if own.name != "prompt"])
         with collected_notes() as notes:
             resolved = resolve_options(self.folder, prompt, preset, **options)
             for remark in self._text_encoder.remarks(resolved.prompt):

@@ -47,8 +47,9 @@ class MaskNetwork(Protocol):
 
 def mask_network(name: str) -> MaskNetwork:
     """The network of that name. Raises InvalidOptions and BackendUnavailable."""
+    text("mask_model", name)
     with _LOADING:
-        return _embedded() if name == DEFAULT_MASK_MODEL else _of_rembg(text("mask_model", name))
+        return _embedded() if name == DEFAULT_MASK_MODEL else _of_rembg(name)
 
 
 @cache

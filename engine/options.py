@@ -145,7 +145,11 @@ def resolve_options(
     """
     preset = model.manifest.get("preset") or "quality" if preset is None else preset
     one_of("preset", preset, PRESETS)
-    check_prompt(prompt, negative_prompt or "")
+    check_prompt(prompt, "" if negative_prompt is None else negative_prompt)
+    if cache_interval is not None:
+        whole_number("cache_interval", cache_interval, 1, 100)
+    if token_downsampling is not None:
+        yes_or_no("token_downsampling", token_downsampling)
     own = model.manifest.get("presets", {})
     if preset == "fast" and model.distillation is None and preset not in own:
         note(f"{model.name} was not distilled for few steps, so the preset `balanced` is taken instead of `fast`")

@@ -161,9 +161,9 @@ def _read_whole(file: BinaryIO, name: str) -> BytesIO:
 
 
 def _why_unopened(path: Path, error: OSError) -> str:
-    scheme, separator, _ = str(path).partition(":/")
+    scheme, separator, rest = str(path).partition(":/")
     if error.errno == errno.ENOENT and separator and scheme.isalnum() and len(scheme) > 1:
-        return f"{path} is a web address; download the photo and give its file"
+        return f"{scheme}://{rest.lstrip('/')} is a web address; download the photo and give its file"
     if error.errno == errno.ENOENT and path.is_symlink():
         return f"{path} is a link to {path.readlink()}, and there is no such file"
     reasons = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 from PIL import Image
 
+from engine.checks import one_of, shown
 from engine.errors import InvalidOptions
-from engine.files import FORMATS, encode_image, image_format, write_whole
+from engine.files import FORMATS, check_output, encode_image, image_format, write_whole
 from engine.options import GenerationOptions
 
 
@@ -56,8 +58,7 @@ class Picture:
         It carries `parameters`, and keeps the photo's colour profile and what `engine.metadata` keeps of its metadata.
         Raises InvalidOptions for another format, and for what the format cannot hold.
         """
-        if kind not in FORMATS.values():
-            raise InvalidOptions(f"a picture is encoded as PNG, JPEG or WEBP, got {kind!r}")
+        one_of("the kind", kind, dict.fromkeys(FORMATS.values()))
         return encode_image(
             self.image,
             kind,
@@ -72,6 +73,9 @@ class Picture:
 
         Raises InvalidOptions and CannotWrite.
         """
+        if not isinstance(path, str | os.PathLike):
+            raise InvalidOptions(f"a picture is saved to a path, got {shown(path)}")
+        check_output(Path(path))
         write_whole(Path(path), self.encode(image_format(Path(path))))
 
     def summary(self) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from engine import walker
-from engine.checks import shown
-from engine.errors import InvalidOptions, NoSubject
+from engine.checks import several, shown, whole_number
+from engine.errors import BadImage, InvalidOptions, NoSubject
 from engine.guided import enlarge_along_edges
 from engine.mask_networks import DEFAULT_MASK_MODEL, MaskNetwork, mask_network
 from engine.notes import note
@@ -64,7 +64,10 @@ class Hints:
     ) -> Hints:
         """Brush masks from files or images, white where the brush went. Raises BadImage and InvalidOptions."""
         if box is not None:
-            x, y, width, height = box
+            limit = 2**31
+            x, y, width, height = (
+                whole_number("the box", value, -limit, limit) for value in several("the box", box, 4)
+            )
             if min(width, height) < 2 or x >= photo_size[0] or y >= photo_size[1] or x + width < 2 or y + height < 2:
                 raise InvalidOptions(
                     f"the box must be x,y,width,height in pixels within the photo's {photo_size[0]}x{photo_size[1]}, "
@@ -132,7 +135,7 @@ def subject_alpha(
         note("the photo's own transparency is its mask; name a mask model to look for the subject instead")
         check(photo.alpha, "the photo's own transparency")
         return photo.alpha
-    return find_subject(photo.rgb, mask_model or DEFAULT_MASK_MODEL, hints)
+    return find_subject(photo.rgb, DEFAULT_MASK_MODEL if mask_model is None else mask_model, hints)
 
 
 def find_subject(rgb: Pixels, mask_model: str = DEFAULT_MASK_MODEL, hints: Hints | None = None) -> Pixels:
@@ -143,9 +146,12 @@ def find_subject(rgb: Pixels, mask_model: str = DEFAULT_MASK_MODEL, hints: Hints
     Raises NoSubject when there is none, InvalidOptions for an unknown model and BackendUnavailable when rembg is
     wanted and missing.
     """
-    hints = hints or Hints()
+    hints = Hints() if hints is None else hints
     if not isinstance(hints, Hints):
         raise InvalidOptions(f"hints must be Hints, got {shown(hints)}")
+    if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+        got = f"{rgb.dtype} {rgb.shape}" if isinstance(rgb, np.ndarray) else shown(rgb)
+        raise BadImage(f"a subject is looked for in uint8 pixels of shape (H, W, 3), got {got}")
     network = mask_network(mask_model)
     alpha = _find(network, mask_model, rgb, hints)
     if hints.drop is not None:

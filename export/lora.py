@@ -172,9 +172,7 @@ def _configure(layer: _Layer, adapter: Mapping[str, Any], path: str, source: str
     )
     actual = None if layer.down is None else layer.down.shape[0]
     if rank is not None and actual is not None and actual != rank:
-        raise ExportFailed(
-            f"the LoRA {source} says that {path} has the rank {rank}, but it has {actual}; it is damaged"
-        )
+        raise ExportFailed(f"the LoRA {source} is damaged: {path} should have the rank {rank}, but has {actual}")
     if layer.alpha is None and alpha is not None:
         layer.alpha = float(alpha)
     layer.by_root = bool(adapter.get("use_rslora"))

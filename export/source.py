@@ -150,9 +150,10 @@ def _component(folder: Path, kind: Any, name: str) -> Any:
         )
     except Exception as error:
         raise ExportFailed(f"{folder} cannot be read as a Stable Diffusion checkpoint: {first_line(error)}") from error
-    mismatched = {
-        key: f"{key} is {tuple(got)} and should be {tuple(wanted)}" for key, got, wanted in info["mismatched_keys"]
-    }
+    mismatched = {}
+    for told in info["mismatched_keys"]:  # by diffusers with both shapes, by transformers maybe without
+        key, *shapes = (told,) if isinstance(told, str) else told
+        mismatched[key] = f"{key} is {tuple(shapes[0])} and should be {tuple(shapes[1])}" if shapes else key
     _check_complete(f"the {name} in {folder}", info["missing_keys"], info["unexpected_keys"], mismatched)
     return network
 
