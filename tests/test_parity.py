@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +147,35 @@ def test_nano_with_strength(nano: Path, backend: Backend, sampler: str, monkeypa
 
 def test_nano_without_guidance(nano: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     check(NANO_CHECKPOINT, nano, backend, (128, 128), monkeypatch, num_inference_steps=4, guidance_scale=1.0)
+
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "clips by default": {"clip_sample": None},
+    "clips at 3": {"clip_sample": True, "clip_sample_range": 3.0},
+    "of PNDM, with little said": {
+        "_class_name": "PNDMScheduler", "clip_sample": None, "set_alpha_to_one": None, "steps_offset": None,
+        "timestep_spacing": None, "rescale_betas_zero_snr": None, "thresholding": None, "sample_max_value": None,
+        "dynamic_thresholding_ratio": None, "clip_sample_range": None,
+    },
+    "betas left out": {"beta_start": None, "beta_end": None, "beta_schedule": None},
+    "an old steps_offset": {"steps_offset": 0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_a_schedulers_config_leaves_out(
+    name: str, nano_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys that are changed, or removed (None), in both."""
+    checkpoint = Path(shutil.copytree(NANO_CHECKPOINT, tmp_path / "checkpoint"))
+    model = Path(shutil.copytree(nano_onnx, tmp_path / "model"))
+    for folder in (checkpoint, model):
+        path = folder / "scheduler" / "scheduler_config.json"
+        config = {**json.loads(path.read_text()), **CONFIGS[name]}
+        path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # diffusers' own, of what it sets right
+        check(checkpoint, model, "onnx", (128, 128), monkeypatch, "ddim", num_inference_steps=8, guidance_scale=3.0)
 
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [

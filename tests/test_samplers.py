@@ -11,7 +11,16 @@ import pytest
 import torch
 
 from engine.errors import BadModel, InvalidOptions
-from engine.samplers import SAMPLERS, TCD, Array, NoiseSchedule, Sampler, make_sampler
+from engine.samplers import (
+    SAMPLERS,
+    TCD,
+    Array,
+    NoiseSchedule,
+    Sampler,
+    default_spacing,
+    make_sampler,
+    not_followed,
+)
 
 SHAPE = (1, 4, 8, 8)
 STEPS = 20
@@ -137,7 +146,41 @@ def test_trained_betas_and_zero_terminal_snr_equal_diffusers() -> None:
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
+def test_clipping_equals_diffusers(prediction_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {**BETAS["sd15"], "prediction_type": prediction_type, "clip_sample": True, "clip_sample_range": 0.7}
+    scheduler = diffusers.DDIMScheduler(**config, set_alpha_to_one=False, steps_offset=1)
+    scheduler.set_timesteps(STEPS)
+    schedule = NoiseSchedule.from_config({**config, "set_alpha_to_one": False, "steps_offset": 1})
+    worst, _ = walk(make_sampler("ddim", schedule, STEPS, "leading"), scheduler, monkeypatch)
+    assert worst <= 1e-4
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_default_spacing_is_that_of_diffusers(name: str) -> None:
+    scheduler, extra = SCHEDULERS[name]
+    assert default_spacing(name) == getattr(diffusers, scheduler)(**extra).config.timestep_spacing
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_what_is_not_followed_is_all_that_diffusers_has_beside(name: str) -> None:
+    """Every key of diffusers' scheduler is honoured, or named where it is set, or changes nothing."""
+    scheduler, extra = SCHEDULERS[name]
+    theirs = dict(getattr(diffusers, scheduler)(**extra).config)
+    honoured = set(NoiseSchedule.__dataclass_fields__) | {"timestep_spacing"}
+    of_the_name = {"use_karras_sigmas"} if name.startswith("dpmpp") else set()
+    # Of thresholding, which is refused; and what a step count below 15 or a final sigma of zero decide alike.
+    idle = {"dynamic_thresholding_ratio", "sample_max_value", "lower_order_final", "euler_at_final", "flow_shift",
+            "use_dynamic_shifting", "time_shift_type"}  # fmt: skip
+    named = {key for key in theirs if not_followed(name, {**theirs, key: object()})}
+    left = {key for key in theirs if not key.startswith("_")} - honoured - of_the_name - idle - named
+    assert left == set()
+    assert not_followed(name, theirs) == {}
+
+
 def test_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(BadModel, match="thresholding"):
+        NoiseSchedule.from_config({"thresholding": True})
     with pytest.raises(InvalidOptions, match="unknown sampler 'heun'"):
         make_sampler("heun", NoiseSchedule(), 10)
     with pytest.raises(InvalidOptions, match="timestep_spacing"):
