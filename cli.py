@@ -721,11 +721,11 @@ def pull(name: str, format: Any) -> None:
     find_entry(name)
     from export.request import stages
 
-    with _stages("loading torch", 2 + len(stages())) as progress:
+    with _stages(total=2 + len(stages())) as progress:
         from export import pull as pull_model
 
         folder = pull_model(name, format=format, progress=progress)
-    click.echo(folder)
+    _print_path(folder)
 
 
 @models.command()

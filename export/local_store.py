@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import InvalidOptions
-from export.exporter import export_checkpoint
 from export.request import Format, Precision
 from models.catalogue import find_entry
 from models.errors import BadModel
@@ -40,6 +39,9 @@ def pull(
     if entry.embedded or _is_whole(folder, format):
         return folder
     writable_home()
+    progress("loading torch")
+    from export import export_checkpoint
+
     fresh = folder.with_name(f"{name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     export_checkpoint(name, fresh, format=format or "openvino", precision=precision, name=name, progress=progress)

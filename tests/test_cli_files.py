@@ -276,7 +276,7 @@ def test_without_a_home_every_command_runs_or_says_what_to_set(tmp_path: Path) -
         assert ran.returncode == 0, ran.stderr
     assert "set CYCLORAMA_HOME" in without_a_home("doctor").stdout
     for words, variable in (
-        (("models", "pull", "sd15-inpaint"), "set HOME"),
+        (("models", "pull", "sd15-inpaint"), "set CYCLORAMA_HOME"),
         (("export", "nano", "out"), "set HOME"),
         (("benchmark", "--quick"), "set HOME"),
         (("mask", str(CUP), "--mask-model", "isnet-general-use"), "set U2NET_HOME"),
