@@ -17,7 +17,8 @@ _listening: ContextVar[tuple[list[str], ...]] = ContextVar("listening", default=
 
 
 def note(text: str) -> None:
-    """Says one line to whoever listens."""
+    """Says one line to whoever listens. Bytes of a name that are no text are shown as escapes."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     for notes in _listening.get():
         notes.append(text)
     _logger.warning(text)

@@ -15,9 +15,10 @@ from typing import Any
 import psutil
 
 from engine.backends import ONNX_FILE, OPENVINO_FILE, open_session
-from engine.errors import CannotWrite
+from engine.errors import CannotWrite, CycloramaError, first_line
 from export import verification
 from export.calibration import Calibration
+from export.errors import ExportFailed
 from export.lora import fuse_lora
 from export.quantisation import quantise_folder
 from export.request import Distilled, Format, Precision, Recipe, check_request
@@ -27,6 +28,8 @@ from models.catalogue import CATALOGUE
 from models.store import MANIFEST, hashes
 
 Progress = Callable[[str], None]
+
+_FULL = 1_000_000  # bytes free; OpenVINO does not say why it cannot write
 
 _TOOLS = (
     "cyclorama", "torch", "diffusers", "transformers", "optimum", "optimum-intel", "optimum-onnx", "openvino", "nncf",
@@ -145,6 +148,14 @@ def _partial_folder(out: Path) -> Iterator[Path]:
         yield partial
     except OSError as error:
         raise CannotWrite(f"cannot write {out}: {error.strerror or error}; name another folder") from error
+    except CycloramaError:
+        raise
+    except Exception as error:  # torch's, OpenVINO's and ONNX's own have no common base
+        if partial.exists() and shutil.disk_usage(partial).free < _FULL:
+            raise CannotWrite(f"cannot write {out}: no space left on device; name another folder") from error
+        raise ExportFailed(
+            f"the export failed ({type(error).__name__}: {first_line(error)}); nothing was kept. Please report it"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,23 @@ def test_folders_that_cannot_be_written(tiny: Path, tmp_path: Path, monkeypatch:
         export_checkpoint(tiny, ".", format="onnx")
     with pytest.raises(InvalidOptions, match="precision must be one of fp32, fp16"):
         export_checkpoint(tiny, tmp_path / "model", precision="int4")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("free", [0, 10**9])
+def test_what_a_library_raises_is_one_line(
+    free: int, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO on a full disk: RuntimeError, basic_ios::clear."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("basic_ios::clear: iostream error\nsecond line")
+
+    monkeypatch.setattr("export.exporter.trace", fail)
+    monkeypatch.setattr("export.exporter.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    with pytest.raises(ExportFailed if free else CannotWrite, match="basic_ios" if free else "no space left") as error:
+        export_checkpoint(tiny, tmp_path / "model", format="openvino")
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sdxl_is_refused(tiny: Path, tmp_path: Path) -> None:

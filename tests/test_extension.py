@@ -71,7 +71,7 @@ def test_generate_paints_several_and_keeps_one() -> None:
     singles = [generator.generate(scene, "city lights", seed=seed, **options) for seed in (5, 6)]
     chosen = generator.generate(scene, "city lights", seed=5, best_of=2, **options)
     assert chosen.image.tobytes() == best(singles).image.tobytes()
-    with pytest.raises(InvalidOptions, match="at least 1, got 0"):
+    with pytest.raises(InvalidOptions, match="best_of must be a whole number from 1 to 10000, got 0"):
         generator.generate(scene, "city lights", best_of=0)
     with pytest.raises(InvalidOptions, match="good_enough goes with best_of"):
         generator.generate(scene, "city lights", good_enough=0.1)

@@ -33,7 +33,7 @@ def test_common_shapes_of_sd15() -> None:
 
 
 def test_impossible_sizes_are_refused() -> None:
-    with pytest.raises(InvalidOptions, match="size must be 64 to 2048 for this model, got 10"):
+    with pytest.raises(InvalidOptions, match="size must be a whole number from 64 to 2048 for this model, got 10"):
         Frame.fit((100, 100), 10, 64)
 
 
