@@ -132,6 +132,8 @@ def test_unknown_peers_and_file_types_are_refused(tmp_path: Path) -> None:
 
 def test_quick_on_nano_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_of_model", lambda model: run_of_model(model)[:1])
+    for side in ("_M", "_K", "_N"):
+        monkeypatch.setattr(ceiling, side, 512)
     output = tmp_path / "figures.json"
     outcome = CliRunner().invoke(
         main, ["benchmark", "--quick", "--output", str(output), "--plots", str(tmp_path)], catch_exceptions=False
