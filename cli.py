@@ -319,9 +319,9 @@ def generate(
       cyclorama generate - -p "grey studio backdrop" -o - --format jpeg < shoe.png > shoe.jpg
     """
     from engine import BackgroundGenerator, InvalidOptions, Result, load_photo
-    from engine.extension import best, object_extension
+    from engine.compositing.placement import Layout
+    from engine.growth import best, object_extension
     from engine.options import check_prompt, resolve_options
-    from engine.placement import Layout
 
     if [prompt is not None, background is not None, blur].count(True) != 1:
         raise InvalidOptions("say what the background is: either -p PROMPT, --background or --blur")
@@ -555,7 +555,7 @@ def mask(
     from engine import cut_out, load_photo
     from engine.errors import InvalidOptions
     from engine.files import check_output, encode_image, write_whole
-    from engine.subject import Hints, subject_alpha
+    from engine.matting.subject import Hints, subject_alpha
 
     if output is _Standard.STREAM:
         _check_standard_output()

@@ -15,12 +15,12 @@ from PIL import Image
 from benchmarks import cutouts
 from benchmarks.cutouts import Cutout
 from engine import BackgroundGenerator, NoSubject
-from engine.composite import composite
-from engine.edges import foreground_colours
-from engine.extension import best, object_extension
-from engine.mask_networks import mask_network
+from engine.compositing.finish import composite
+from engine.growth import best, object_extension
+from engine.matting.foreground import foreground_colours
+from engine.matting.networks import mask_network
+from engine.matting.subject import Hints, find_subject
 from engine.photo import Pixels
-from engine.subject import Hints, find_subject
 
 Progress = Callable[[str], None]
 

@@ -21,8 +21,8 @@ from PIL import Image
 from benchmarks import ceiling, fidelity, masks, shapes
 from benchmarks.contender import Contender
 from engine import BackgroundGenerator, CycloramaError, InvalidOptions, find_subject, load_photo
+from engine.diffusion.model_folder import ModelFolder
 from engine.machine import available_cores, cpu_features, cpu_name
-from engine.model_folder import ModelFolder
 from engine.notes import note
 from export import Calibration
 from models.store import resolve, writable_home

@@ -12,7 +12,7 @@ NumPy with OpenVINO or ONNX Runtime; no torch.
 
 import models  # noqa: F401, I001 - first, for it switches off what libraries would send home
 
-from engine.background import Background
+from engine.compositing.background import Background
 from engine.cutout import Cutout, cut_out
 from engine.errors import (
     BackendUnavailable,
@@ -28,9 +28,9 @@ from engine.errors import (
 from engine.generator import BackgroundGenerator, Step
 from engine.options import PRESETS, GenerationOptions
 from engine.photo import Photo, load_photo
-from engine.result import Picture, Result
+from engine.picture import Picture, Result
 from engine.scene import Scene
-from engine.subject import Hints, find_subject
+from engine.matting.subject import Hints, find_subject
 
 __all__ = [
     "PRESETS",

@@ -7,18 +7,18 @@ from functools import cached_property
 
 from PIL import Image
 
-from engine.background import Background
 from engine.checks import yes_or_no
-from engine.composite import finish
-from engine.edges import foreground_colours
+from engine.compositing.background import Background
+from engine.compositing.finish import finish
+from engine.compositing.light import Light, light
+from engine.compositing.placement import Layout, Placement
 from engine.errors import InvalidOptions
-from engine.light import Light, light
 from engine.machine import peak_memory
+from engine.matting.foreground import foreground_colours
+from engine.matting.subject import Hints, subject_alpha
 from engine.notes import collected_notes
 from engine.photo import Photo, Pixels, Source, load_photo
-from engine.placement import Layout, Placement
-from engine.result import Picture
-from engine.subject import Hints, subject_alpha
+from engine.picture import Picture
 from engine.timing import timed
 
 
@@ -112,7 +112,7 @@ def cut_out(
     mask_model: `u2netp` or a model of rembg's.  box: x, y, width, height around the subject, in pixels of the
     upright photo.  keep, drop: brush masks of the photo's size, white over what is and what is not the subject;
     the three help a mask model and do not go with `mask`.  canvas, subject_scale, subject_position: see
-    `engine.placement.Layout`; left out, the subject stays where it is.
+    `engine.compositing.placement.Layout`; left out, the subject stays where it is.
     Raises BadImage, NoSubject, InvalidOptions.
     """
     if mask is not None and any(hint is not None for hint in (mask_model, box, keep, drop)):

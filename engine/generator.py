@@ -14,19 +14,19 @@ from PIL import Image
 
 from engine.backends import Backend, Device, Tensor, choose_backend
 from engine.checks import no_others, number, one_of, shown, whole_number, yes_or_no
-from engine.composite import finish
+from engine.compositing.finish import finish
 from engine.cutout import cut_out
+from engine.diffusion.frame import Frame
+from engine.diffusion.model_folder import ModelFolder
+from engine.diffusion.networks import VAE, TextEncoder, UNet, guidance_scale_embedding
+from engine.diffusion.samplers import make_sampler
 from engine.errors import BadModel, InvalidOptions
-from engine.extension import best
-from engine.frame import Frame
+from engine.growth import best
 from engine.machine import peak_memory
-from engine.model_folder import ModelFolder
-from engine.networks import VAE, TextEncoder, UNet, guidance_scale_embedding
 from engine.notes import collected_notes, note
 from engine.options import GenerationOptions, Preset, resolve_options
 from engine.photo import Source
-from engine.result import Result
-from engine.samplers import make_sampler
+from engine.picture import Result
 from engine.scene import Scene
 from engine.timing import timed
 from models.store import resolve
@@ -135,7 +135,7 @@ class BackgroundGenerator:
         """Paints a background from a prompt; `options` as in `steps`.
 
         best_of: so many are painted, with seeds in a row, and that is kept whose subject grew least (see
-        `engine.extension`).  good_enough: no more are painted, once the growth is no more than this share of the
+        `engine.growth`).  good_enough: no more are painted, once the growth is no more than this share of the
         subject's area.
         """
         whole_number("best_of", best_of, 1, _MOST_PAINTED)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.checks import number, one_of, several, text, whole_number, yes_or_no
+from engine.diffusion.model_folder import ModelFolder
+from engine.diffusion.samplers import SAMPLERS, TIMESTEP_SPACINGS, default_spacing, make_sampler, not_followed
 from engine.errors import InvalidOptions
-from engine.model_folder import ModelFolder
 from engine.notes import note
-from engine.samplers import SAMPLERS, TIMESTEP_SPACINGS, default_spacing, make_sampler, not_followed
 
 Preset = Literal["fast", "balanced", "quality"]
 PRESETS: tuple[Preset, ...] = ("fast", "balanced", "quality")
@@ -30,7 +30,7 @@ class GenerationOptions:
     (DeepCache; on ONNX Runtime always in full).  guidance_interval: from and up to which share of the steps there is
     guidance (Kynkäänniemi et al., 2024), 0 to 1.  token_downsampling: cheaper self-attention on large feature maps, as
     512 pixels have with SD1.5 (ToDo; not on ONNX Runtime); goes without caching.  shadow, colour_match: of the finished
-    background: a soft shadow where the subject stands, and the photo's light (see `engine.composite.finish`).
+    background: a soft shadow where the subject stands, and the photo's light (see `engine.compositing.finish.finish`).
     """
 
     prompt: str

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.cutout import Cutout
-from engine.frame import Frame
-from engine.networks import VAE
+from engine.diffusion.frame import Frame
+from engine.diffusion.networks import VAE
 from engine.timing import timed
 
 Array = npt.NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""Checkpoints in, model folders out: the only home of torch beside `models/training`.
+"""Checkpoints in, model folders out: the only home of torch beside `training`.
 
     from export import export_checkpoint
     export_checkpoint("path/to/checkpoint", "my-model", format="openvino", precision="fp16")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from engine.checks import number, one_of, shown, text, yes_or_no
+from engine.diffusion.model_folder import COMPONENTS
 from engine.errors import CannotWrite, InvalidOptions
-from engine.model_folder import COMPONENTS
 from export.errors import ExportFailed
 from models.catalogue import CATALOGUE
 from models.weights import why_no_weights

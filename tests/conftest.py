@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.model_folder import COMPONENTS
+from engine.diffusion.model_folder import COMPONENTS
 from tests.checkpoints import NANO_CHECKPOINT
 
 # Importing these raises deprecation warnings of their own, which are not ours to fail on.

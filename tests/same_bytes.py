@@ -133,7 +133,9 @@ def made(tree: Path, folder: Path, words: list[str]) -> dict[str, bytes]:
     folder.mkdir(parents=True)
     process = run(tree, folder, words)
     printed = {
-        name: _CHANGING.sub("...", text.decode(errors="replace").replace(str(tree), "TREE")).encode()
+        name: _CHANGING.sub(
+            "...", text.decode(errors="replace").replace(str(PHOTOS), "PHOTOS").replace(str(tree), "TREE")
+        ).encode()
         for name, text in (("standard output", process.stdout), ("standard error", process.stderr))
     }
     files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

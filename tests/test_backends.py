@@ -14,7 +14,7 @@ import pytest
 from engine import BackendUnavailable, BackgroundGenerator, BadModel, InvalidOptions
 from engine.backends import Backend, choose_backend, open_session, probe, random_feeds
 from engine.backends.ort import DeviceTensor
-from engine.model_folder import COMPONENTS
+from engine.diffusion.model_folder import COMPONENTS
 from models.catalogue import embedded
 from models.store import home
 

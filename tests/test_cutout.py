@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from engine import BackgroundGenerator, InvalidOptions, Picture, cut_out
-from engine.composite import composite
+from engine.compositing.finish import composite
 from tests.conftest import DATA, PHOTOS
 
 CUP, MASK = PHOTOS / "coffee.jpg", DATA / "coffee-mask.png"

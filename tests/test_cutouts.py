@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from benchmarks import cutouts, masks
 from benchmarks.report import tables
 from cli import main
-from engine.composite import composite
+from engine.compositing.finish import composite
 from models.debian import fetch_package
 from models.errors import DownloadFailed
 from models.store import home

@@ -11,8 +11,8 @@ import torch
 from scipy.linalg import sqrtm
 from skimage.color import rgb2lab
 
-from models.training import evaluation, readers, scenes
-from models.training.palette import COLOURS
+from training import evaluation, readers, scenes
+from training.palette import COLOURS
 
 
 def flat(rgb: tuple[float, float, float], side: int = 64) -> np.ndarray:
@@ -91,7 +91,7 @@ def test_the_reader_learns_and_comes_back(tmp_path: Path, monkeypatch: pytest.Mo
     assert (seen == drawn.labels).mean() > 5 / len(scenes.SCENES)
     again = readers.load(tmp_path)
     assert np.array_equal(again.read(list(drawn.pictures)), seen)
-    with pytest.raises(FileNotFoundError, match=r"python -m models\.training readers"):
+    with pytest.raises(FileNotFoundError, match=r"python -m training readers"):
         readers.load(tmp_path / "elsewhere")
 
 

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 
 from engine import BackgroundGenerator, BadModel, CannotWrite, InvalidOptions
 from engine.backends import open_session
-from engine.model_folder import ModelFolder
+from engine.diffusion.model_folder import ModelFolder
 from engine.options import resolve_options
 from export import ExportFailed, export_checkpoint, verification
 from export.lora import fuse_lora

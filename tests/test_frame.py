@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from engine import InvalidOptions
-from engine.composite import composite
-from engine.frame import Frame
+from engine.compositing.finish import composite
+from engine.diffusion.frame import Frame
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from engine import BackgroundGenerator, BadImage, GenerationOptions, InvalidOptions, Scene
-from engine.model_folder import ModelFolder
+from engine.diffusion.model_folder import ModelFolder
 from engine.options import NEGATIVE_PROMPT, resolve_options
 from export import export_checkpoint
 from tests.checkpoints import make_checkpoint

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine import cut_out, load_photo
-from engine.light import light, matched
+from engine.compositing.light import light, matched
 from tests.conftest import DATA, PHOTOS
 
 

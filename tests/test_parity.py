@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 
 from engine import BackgroundGenerator, Cutout, Photo, Scene
 from engine.backends import Backend
-from engine.frame import Frame
-from engine.placement import Placement
+from engine.compositing.placement import Placement
+from engine.diffusion.frame import Frame
 from export import export_checkpoint
 from tests.checkpoints import NANO_CHECKPOINT, UNETS, make_checkpoint
 from tests.conftest import PHOTOS

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import BadModel, InvalidOptions
-from engine.samplers import (
+from engine.diffusion.samplers import (
     SAMPLERS,
     TCD,
     Array,
@@ -21,6 +20,7 @@ from engine.samplers import (
     make_sampler,
     not_followed,
 )
+from engine.errors import BadModel, InvalidOptions
 
 SHAPE = (1, 4, 8, 8)
 STEPS = 20

@@ -15,8 +15,8 @@ from PIL import Image
 
 from engine import BackgroundGenerator, Scene, cut_out, load_photo
 from engine.backends import OPENVINO_FILE, ov
-from engine.mask_networks import mask_network
-from engine.networks import TextEncoder
+from engine.diffusion.networks import TextEncoder
+from engine.matting.networks import mask_network
 from engine.notes import collected_notes, note
 from models.catalogue import embedded
 from tests.conftest import PHOTOS
@@ -185,7 +185,7 @@ def test_a_picture_tells_its_own_notes() -> None:
 
 
 def test_mask_networks_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine import mask_networks
+    from engine.matting import networks as mask_networks
 
     made: list[int] = []
 

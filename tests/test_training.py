@@ -14,10 +14,10 @@ from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, LCMScheduler, 
 from scipy.ndimage import distance_transform_cdt
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from engine.tokenizer import ClipTokenizer
+from engine.diffusion.tokenizer import ClipTokenizer
 from export.lora import _layers
-from models.training import autoencoder, dataset, denoiser, distil, latent, photos, scenes, state, subjects, vocabulary
-from models.training.canvas import Canvas
+from training import autoencoder, dataset, denoiser, distil, latent, photos, scenes, state, subjects, vocabulary
+from training.canvas import Canvas
 
 # Words with a vector of their own; with the captions' more than the embedding is wide.
 DICTIONARY = [
@@ -177,7 +177,7 @@ def test_the_training_set_comes_back_as_drawn(work: Path) -> None:
 
 
 def test_a_missing_training_set_says_so(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"python -m models\.training draw"):
+    with pytest.raises(FileNotFoundError, match=r"python -m training draw"):
         dataset.load(tmp_path)
 
 

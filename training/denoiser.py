@@ -29,7 +29,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from models.training import dataset, latent, state, vocabulary
+from training import dataset, latent, state, vocabulary
 
 BLOCKS = (48, 96, 160)
 SCHEDULE = {

@@ -23,8 +23,8 @@ from tqdm import tqdm
 from transformers import CLIPTextModel
 
 from models.store import sha256
-from models.training import dataset, state
-from models.training.denoiser import SCHEDULE, Examples, follow, half_precision, shares
+from training import dataset, state
+from training.denoiser import SCHEDULE, Examples, follow, half_precision, shares
 
 # The teacher's timesteps; those that LCM's sampler visits in four steps are the student's.
 _WAY = (999, 879, 759, 629, 499, 379, 259, 120)

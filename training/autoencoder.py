@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 from tqdm import tqdm
 
-from models.training import latent, state
+from training import latent, state
 
 CHANNELS = 32
 _SAVE_EVERY = 100

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from engine import walker
 from engine.checks import several, shown, whole_number
 from engine.errors import BadImage, InvalidOptions, NoSubject
-from engine.guided import enlarge_along_edges
-from engine.mask_networks import DEFAULT_MASK_MODEL, MaskNetwork, mask_network
+from engine.matting import random_walk
+from engine.matting.guided_filter import enlarge_along_edges
+from engine.matting.networks import DEFAULT_MASK_MODEL, MaskNetwork, mask_network
+from engine.matting.regions import clean, enlarged, label
 from engine.notes import note
 from engine.photo import Photo, Pixels, Source, load_mask
-from engine.regions import clean, enlarged, label
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -142,7 +142,8 @@ def find_subject(rgb: Pixels, mask_model: str = DEFAULT_MASK_MODEL, hints: Hints
     """The subject's alpha in a photo: (H, W, 3) uint8 -> (H, W) uint8, 255 inside.
 
     The network looks at the whole photo, then at the subject's own surroundings. What it is unsure of is settled by
-    colour (`engine.walker`), and the edge is brought to the photo's resolution (`engine.guided`).
+    colour (`engine.matting.random_walk`), and the edge is brought to the photo's resolution
+    (`engine.matting.guided_filter`).
     Raises NoSubject when there is none, InvalidOptions for an unknown model and BackendUnavailable when rembg is
     wanted and missing.
     """
@@ -170,7 +171,7 @@ def _find(network: MaskNetwork, name: str, rgb: Pixels, hints: Hints) -> Pixels:
     keep = None if hints.keep is None else np.asarray(view.of(hints.keep), np.bool_)
     if hints.drop is not None:
         dropped = dropped | np.asarray(view.of(hints.drop), np.bool_)
-    settled = enlarge_along_edges(walker.settle(crop, confidence, keep, dropped, bool(hints), network.side), crop)
+    settled = enlarge_along_edges(random_walk.settle(crop, confidence, keep, dropped, bool(hints), network.side), crop)
     settled[dropped] = 0
     where = (slice(view.top, view.bottom), slice(view.left, view.right))
     alpha = np.zeros(rgb.shape[:2], np.uint8)

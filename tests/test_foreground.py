@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from engine import BackgroundGenerator, cut_out
-from engine.composite import composite
-from engine.edges import foreground_colours
+from engine.compositing.finish import composite
+from engine.matting.foreground import foreground_colours
 from tests.conftest import PHOTOS
 
 

@@ -7,9 +7,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from engine.blur import box_mean
+from engine.matting.regions import substance
 from engine.notes import note
 from engine.photo import Pixels
-from engine.regions import substance
 
 Array = npt.NDArray[np.float32]
 

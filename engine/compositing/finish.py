@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from engine.light import Light, matched
+from engine.compositing.light import Light, matched
+from engine.compositing.shadow import contact_shadow
 from engine.photo import Pixels
-from engine.shadow import contact_shadow
 
 _ROWS = 256  # worked on at a time, so that 24 megapixels need no second copy in wider integers
 _BLACK = np.zeros(3, np.uint8)
@@ -18,8 +18,8 @@ def finish(
 ) -> tuple[Pixels, Pixels]:
     """The picture, and what lies behind the subject in it: both of the background's shape.
 
-    light: what the background is brought nearer to (`engine.light`).  shadow: it gets a shadow where the subject
-    stands (`engine.shadow`). The subject is put over both: see `composite`.
+    light: what the background is brought nearer to (`engine.compositing.light`).  shadow: it gets a shadow where the
+    subject stands (`engine.compositing.shadow`). The subject is put over both: see `composite`.
     """
     if light is not None:
         background = matched(background, light)

@@ -1,4 +1,4 @@
-"""`python -m models.training STEP`; the steps and their order are in README.md beside this."""
+"""`python -m training STEP`; the steps and their order are in README.md beside this."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def main() -> None:
 @click.option("--workers", default=os.cpu_count() or 2, show_default=True)
 def draw(work: Path, scale: float, workers: int) -> None:
     """Fetches the photographs and draws the training set."""
-    from models.training import dataset, photos
+    from training import dataset, photos
 
     photos.fetch(work / "photos")
     dataset.draw(work / "data", work / "photos", scale=scale, workers=workers)
@@ -46,7 +46,7 @@ def draw(work: Path, scale: float, workers: int) -> None:
 @_WORK
 def words(work: Path) -> None:
     """Chooses the vocabulary and writes the tokenizer."""
-    from models.training import dataset, vocabulary
+    from training import dataset, vocabulary
 
     captions = [said for bucket in dataset.load(work / "data").values() for said in bucket.captions]
     chosen = vocabulary.choose(captions, vocabulary.fetch_dictionary(work / "dictionary"))
@@ -61,7 +61,7 @@ def words(work: Path) -> None:
 @click.option("--steps", default=2000, show_default=True)
 def decoder(work: Path, device: str, seed: int, steps: int) -> None:
     """Trains the autoencoder's decoder (its encoder needs no training)."""
-    from models.training import autoencoder, dataset
+    from training import autoencoder, dataset
 
     quality = autoencoder.train(dataset.load_pictures(work / "data"), work, steps=steps, device=device, seed=seed)
     click.echo(f"{quality:.2f} dB on pictures that were not trained on")
@@ -80,7 +80,7 @@ def denoiser(
     work: Path, device: str, seed: int, steps: int, cooldown: int, cells: int, checkpoint: Path | None, bf16: bool
 ) -> None:
     """Trains text encoder and UNet.  Under torchrun every process takes its share of each batch."""
-    from models.training import denoiser
+    from training import denoiser
 
     denoiser.train(
         work / "data", work / "tokenizer", work, steps=steps, cooldown=cooldown, cells=cells, start=checkpoint,
@@ -100,7 +100,7 @@ def denoiser(
 @_BF16
 def distil(work: Path, device: str, seed: int, steps: int, rank: int, out: Path, bf16: bool) -> None:
     """Distils the UNet into a LoRA for four steps without guidance."""
-    from models.training import distil
+    from training import distil
 
     distil.train(work, out, steps=steps, rank=rank, device=device, bf16=bf16, seed=seed)
 
@@ -110,7 +110,7 @@ def distil(work: Path, device: str, seed: int, steps: int, rank: int, out: Path,
 @click.option("--out", type=click.Path(path_type=Path), default=Path("models/nano/checkpoint"), show_default=True)
 def assemble(work: Path, out: Path) -> None:
     """Writes the checkpoint that `make nano` exports."""
-    from models.training.assemble import assemble
+    from training.assemble import assemble
 
     assemble(work, out)
 
@@ -121,7 +121,7 @@ def assemble(work: Path, out: Path) -> None:
 @click.option("--epochs", default=10, show_default=True)
 def readers(work: Path, seed: int, epochs: int) -> None:
     """Trains the classifier that `evaluate` reads painted scenes with."""
-    from models.training import readers
+    from training import readers
 
     measured = readers.accuracy(readers.train(work, epochs=epochs, seed=seed), work)
     for scene, share in sorted(measured.by_scene.items(), key=lambda item: item[1]):
@@ -137,7 +137,7 @@ def readers(work: Path, seed: int, epochs: int) -> None:
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures, and what was mistaken.")
 def evaluate(work: Path, model: str, preset: Preset | None, quick: bool, json_file: Path | None) -> None:
     """Measures a model folder; wants `readers` first."""
-    from models.training import evaluation
+    from training import evaluation
 
     figures = evaluation.evaluate(model, work, preset=preset, quick=quick)
     click.echo(evaluation.table(figures))
@@ -151,7 +151,7 @@ def evaluate(work: Path, model: str, preset: Preset | None, quick: bool, json_fi
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The picture to write.")
 def sheet(model: str, preset: Preset | None, out: Path) -> None:
     """Paints every scene and ten studio colours with four seeds, on one contact sheet."""
-    from models.training import evaluation
+    from training import evaluation
 
     evaluation.sheet(model, evaluation.sheet_prompts(), range(4), preset).save(out)
 
@@ -160,7 +160,7 @@ def sheet(model: str, preset: Preset | None, out: Path) -> None:
 @_MODEL
 def timing(model: str) -> None:
     """Times UNet and whole picture at 256x256 on this machine: median, least and most."""
-    from models.training import timing
+    from training import timing
 
     for what, seconds in (("UNet forward", timing.unet_forward(model)), ("picture", timing.whole_picture(model))):
         low, middle, high = (f"{1000 * float(q):.0f}" for q in np.quantile(seconds, (0, 0.5, 1)))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.training.canvas import Canvas, Drawn, Picture, blur, colour, mix, smoothstep
-from models.training.palette import LIGHTS, SYNONYMS, Rgb
+from training.canvas import Canvas, Drawn, Picture, blur, colour, mix, smoothstep
+from training.palette import LIGHTS, SYNONYMS, Rgb
 
 # Hours to pick from, the frequent ones several times.
 HOURS = ("day",) * 5 + ("sunset",) * 4 + ("sunrise",) * 2 + ("dusk", "night", "overcast", "overcast")

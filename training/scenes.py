@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.training import grading, landscapes, photos, places, surfaces
-from models.training.canvas import Canvas, Picture, blur
-from models.training.captions import caption
+from training import grading, landscapes, photos, places, surfaces
+from training.canvas import Canvas, Picture, blur
+from training.captions import caption
 
 _DRAWN = {name: (draw, weight) for name, draw, weight in (*landscapes.SCENES, *surfaces.SCENES, *places.SCENES)}
 

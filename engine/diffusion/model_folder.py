@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.backends import ONNX_FILE, OPENVINO_FILE, Backend
+from engine.diffusion.samplers import NoiseSchedule
 from engine.errors import BadModel
-from engine.samplers import NoiseSchedule
 from models.weights import choose_weights, lfs_pointers, other_family, why_no_weights
 
 COMPONENTS = ("text_encoder", "unet", "vae_encoder", "vae_decoder")

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.backends import DEEP_FEATURES, Backend, Device, Part, Session, Tensor, open_session
+from engine.diffusion.model_folder import ModelFolder
+from engine.diffusion.tokenizer import ClipTokenizer
 from engine.errors import BadModel
-from engine.model_folder import ModelFolder
-from engine.tokenizer import ClipTokenizer
 
 Array = npt.NDArray[np.float32]
 

@@ -21,14 +21,14 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from engine import BackgroundGenerator, NoSubject
-from engine.networks import VAE
+from engine.diffusion.networks import VAE
+from engine.matting.subject import find_subject
 from engine.options import Preset
 from engine.scene import Scene
-from engine.subject import find_subject
 from models.catalogue import U2NETP_FILE
-from models.training import latent, photos, readers, scenes, subjects
-from models.training.canvas import Canvas
-from models.training.palette import COLOURS
+from training import latent, photos, readers, scenes, subjects
+from training.canvas import Canvas
+from training.palette import COLOURS
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -362,7 +362,7 @@ def _real_photos() -> list[Pixels]:
     """Nine photographs with one subject that need no download: those of docs/photos and three of scikit-image's."""
     from skimage import data
 
-    folder = _HERE.parents[1] / "docs" / "photos"
+    folder = _HERE.parent / "docs" / "photos"
     ours = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.jpg"))]
     grey = np.asarray(Image.fromarray(data.camera()).convert("RGB"))
     return [*ours, grey, np.asarray(data.rocket()), np.asarray(data.stereo_motorcycle()[0])]

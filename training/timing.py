@@ -10,7 +10,7 @@ import numpy as np
 
 from engine import BackgroundGenerator
 from engine.backends import open_session
-from engine.model_folder import ModelFolder
+from engine.diffusion.model_folder import ModelFolder
 
 _SIDE = 256
 

@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionInpaintPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from models.training.denoiser import SCHEDULE
+from training.denoiser import SCHEDULE
 
 
 def assemble(work: Path, out: Path) -> None:

@@ -8,8 +8,8 @@ from math import pi
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.training.canvas import Canvas, Drawn, Picture, blur, colour, mix, smoothstep
-from models.training.palette import LIGHTS, Rgb
+from training.canvas import Canvas, Drawn, Picture, blur, colour, mix, smoothstep
+from training.palette import LIGHTS, Rgb
 
 WARM: tuple[Rgb, ...] = ((1, 0.65, 0.25), (1, 0.8, 0.5), (1, 0.52, 0.2), (1, 0.9, 0.75))
 COOL: tuple[Rgb, ...] = ((0.3, 0.6, 1), (0.5, 0.8, 1), (0.2, 0.9, 0.8))

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models.training import latent, scenes, subjects
-from models.training.canvas import Canvas, Picture
+from training import latent, scenes, subjects
+from training.canvas import Canvas, Picture
 
 CHUNK = 250
 
@@ -133,7 +133,7 @@ def load(folder: Path) -> dict[tuple[int, int], Bucket]:
                 np.concatenate([chunk["kept"] for chunk in masks]),
             )
     if not buckets:
-        raise FileNotFoundError(f"there is no training set in {folder}; draw it first: python -m models.training draw")
+        raise FileNotFoundError(f"there is no training set in {folder}; draw it first: python -m training draw")
     return buckets
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.training.canvas import Canvas, Drawn
+from training.canvas import Canvas, Drawn
 
 _PREFIXES = (
     "", "", "", "", "a", "a", "the", "blurred", "soft focus", "out of focus", "a blurred", "a photo of a",

@@ -8,9 +8,9 @@ from math import pi
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.training.canvas import Canvas, Drawn, Picture, blur, colour, mix, smoothstep
-from models.training.palette import COLOURS, SYNONYMS
-from models.training.places import cafe, citynight, kitchen, library, livingroom, office
+from training.canvas import Canvas, Drawn, Picture, blur, colour, mix, smoothstep
+from training.palette import COLOURS, SYNONYMS
+from training.places import cafe, citynight, kitchen, library, livingroom, office
 
 NAMES = tuple(COLOURS)
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from models.training.canvas import Canvas, Picture, mix
-from models.training.palette import COLOURS
+from training.canvas import Canvas, Picture, mix
+from training.palette import COLOURS
 
 Shape = NDArray[np.bool_]
 

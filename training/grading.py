@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.training.canvas import Canvas, Picture, mix
-from models.training.palette import COLOURS, SYNONYMS
+from training.canvas import Canvas, Picture, mix
+from training.palette import COLOURS, SYNONYMS
 
 _LUMA = np.array([0.3, 0.59, 0.11], np.float32)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from models.training import photos, scenes, state
+from training import photos, scenes, state
 
 Pictures = NDArray[np.uint8]
 
@@ -172,7 +172,7 @@ def load(work: Path) -> Reader:
     path = work / "readers.pt"
     reader = Reader()
     if not state.resume(path, reader=reader):
-        raise FileNotFoundError(f"there is no {path}; train it first: python -m models.training readers")
+        raise FileNotFoundError(f"there is no {path}; train it first: python -m training readers")
     return reader.eval()
 
 

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
 from engine.blur import box_mean
-from engine.guided import _coefficients, enlarge_along_edges
-from engine.walker import settle
+from engine.matting.guided_filter import _coefficients, enlarge_along_edges
+from engine.matting.random_walk import settle
 
 
 def drawn(size: tuple[int, int] = (240, 180)) -> tuple[np.ndarray, np.ndarray]:
