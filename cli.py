@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from engine import Photo, Picture, Step
+    from engine import Photo, Picture
     from models.catalogue import ModelEntry
 
 P = ParamSpec("P")
@@ -318,9 +318,9 @@ def generate(
       cyclorama generate me.jpg --background beach.jpg --colour-match
       cyclorama generate - -p "grey studio backdrop" -o - --format jpeg < shoe.png > shoe.jpg
     """
-    from engine import BackgroundGenerator, InvalidOptions, Result, load_photo
+    from engine import BackgroundGenerator, InvalidOptions, load_photo
     from engine.compositing.placement import Layout
-    from engine.growth import best, object_extension
+    from engine.growth import object_extension
     from engine.options import check_prompt, resolve_options
 
     if [prompt is not None, background is not None, blur].count(True) != 1:
@@ -359,7 +359,7 @@ def generate(
     with _stages(f"loading {model}") as begin:
         generator = BackgroundGenerator.load(model, backend=backend, device=device)
         # Before the photo is worked on: options that cannot be should be refused at once.
-        first = resolve_options(generator.folder, prompt, preset, **options)
+        resolve_options(generator.folder, prompt, preset, **options)
         loaded = load_photo(_given(files["photo"]))
         pictures.check_size(layout.canvas_size(loaded.size))
         begin("looking for the subject")
@@ -373,22 +373,20 @@ def generate(
             drop=files["drop"],
             **placing,
         )
-    total = int(first.num_inference_steps * first.strength)
-
-    def paint(seed: int, name: str) -> Result:
-        steps = generator.steps(scene, prompt, preset, **{**options, "seed": seed})
-        last: Step
-        for step in _bar(iterable=steps, total=total, desc=name, unit="step"):
-            last = step
-        return last.result()
-
-    for number, name in enumerate(pictures.names):
-        seeds = range(first.seed + number * best_of, first.seed + (number + 1) * best_of)
-        painted = (paint(seed, name) for seed in seeds)
-        result = next(painted) if best_of == 1 else best(painted, good_enough)
-        facts = {"extension": round(object_extension(result), 4)} if as_json else {}
-        pictures.write(number, result, facts)
-        click.echo(f"note: seed {result.seed}, {sum(result.seconds.values()):.1f} s", err=True)
+    painting = generator.paint(scene, prompt, preset, count=count, best_of=best_of, good_enough=good_enough, **options)
+    bar = None
+    for progress in painting:
+        if bar is None:
+            bar = _bar(total=progress.step.total, desc=pictures.names[progress.picture], unit="step")
+        bar.update()
+        if progress.step.index + 1 == progress.step.total:
+            bar.close()
+            bar = None
+        result = progress.result
+        if result is not None:
+            facts = {"extension": round(object_extension(result), 4)} if as_json else {}
+            pictures.write(progress.picture, result, facts)
+            click.echo(f"note: seed {result.seed}, {sum(result.seconds.values()):.1f} s", err=True)
     pictures.close(photo)
 
 

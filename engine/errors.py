@@ -4,6 +4,7 @@
      ├─ InvalidOptions       options that contradict each other, the photo or the model
      ├─ BadImage             a photo or mask that cannot be read or used
      │   └─ NoSubject        no subject was found in the photo
+     ├─ Cancelled            the caller asked to stop
      ├─ CannotWrite          a result cannot be written where it was asked for
      ├─ BackendUnavailable   OpenVINO, ONNX Runtime or a device is missing or fails here
      ├─ ModelNotFound        (models)
@@ -21,6 +22,7 @@ __all__ = [
     "BackendUnavailable",
     "BadImage",
     "BadModel",
+    "Cancelled",
     "CannotWrite",
     "CycloramaError",
     "DownloadFailed",
@@ -42,6 +44,10 @@ class BadImage(CycloramaError):
 
 class NoSubject(BadImage):
     """The mask is empty, covers everything, or the mask network saw no contrast."""
+
+
+class Cancelled(CycloramaError):
+    """The painting was stopped by whoever asked for it."""
 
 
 class CannotWrite(CycloramaError):

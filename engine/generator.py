@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from inspect import signature
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -20,9 +22,10 @@ from engine.diffusion.frame import Frame
 from engine.diffusion.model_folder import ModelFolder
 from engine.diffusion.networks import VAE, TextEncoder, UNet, guidance_scale_embedding
 from engine.diffusion.samplers import make_sampler
-from engine.errors import BadModel, InvalidOptions
-from engine.growth import best
+from engine.errors import BadModel, Cancelled, InvalidOptions
+from engine.growth import Best
 from engine.machine import peak_memory
+from engine.metadata import marked_as_painted
 from engine.notes import collected_notes, note
 from engine.options import GenerationOptions, Preset, resolve_options
 from engine.photo import Source
@@ -58,6 +61,36 @@ class Step:
         """The finished picture from this step: decoded, and composited at full size."""
         result: Result = self._finish(self.denoised)
         return result
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where `paint` is: step `step` of attempt `attempt` (of `attempts`) at picture `picture` (of `pictures`).
+
+    Both count from 0.  result: the picture, with the last step of its last attempt; else None.
+    """
+
+    picture: int
+    pictures: int
+    attempt: int
+    attempts: int
+    step: Step
+    result: Result | None = None
+
+    def preview(self) -> Image.Image:
+        """As `Step.preview`."""
+        return self.step.preview()
+
+
+class Steps(Iterator[Step]):
+    """The steps of one picture, and the options it is painted with, the seed among them."""
+
+    def __init__(self, options: GenerationOptions, steps: Iterator[Step]) -> None:
+        self.options = options
+        self._steps = steps
+
+    def __next__(self) -> Step:
+        return next(self._steps)
 
 
 class BackgroundGenerator:
@@ -132,44 +165,86 @@ class BackgroundGenerator:
         good_enough: float | None = None,
         **options: Any,
     ) -> Result:
-        """Paints a background from a prompt; `options` as in `steps`.
+        """Paints a background from a prompt; options as in `paint`, of which this is the end."""
+        result: Result | None = None
+        for progress in self.paint(scene, prompt, preset, best_of=best_of, good_enough=good_enough, **options):
+            result = progress.result
+        assert result is not None
+        return result
 
-        best_of: so many are painted, with seeds in a row, and that is kept whose subject grew least (see
-        `engine.growth`).  good_enough: no more are painted, once the growth is no more than this share of the
-        subject's area.
+    def paint(
+        self,
+        scene: Scene,
+        prompt: str,
+        preset: Preset | None = None,
+        *,
+        count: int = 1,
+        best_of: int = 1,
+        good_enough: float | None = None,
+        cancelled: Event | None = None,
+        **options: Any,
+    ) -> Iterator[Progress]:
+        """Paints pictures, told step by step: what the command line, a page and a server stand on.
+
+        count: so many pictures, with seeds in a row from `seed` on.  best_of: for each of them so many are painted,
+        with seeds in a row, and that is kept whose subject grew least (see `engine.growth`).  good_enough: no more
+        are painted for it, once the growth is no more than this share of the subject's area.  cancelled: looked at
+        before each run of a network; once it is set, by whatever thread, Cancelled is raised from the iteration.
+        options: as in `steps`.
+        Raises InvalidOptions at once, not at the first step.
         """
+        whole_number("count", count, 1, _MOST_PAINTED)
         whole_number("best_of", best_of, 1, _MOST_PAINTED)
         if good_enough is not None and best_of == 1:
             raise InvalidOptions("good_enough goes with best_of; say how many to paint at most")
         if good_enough is not None:
             number("good_enough", good_enough, 0, float("inf"))
-        if best_of == 1:
-            return self._last_of(self.steps(scene, prompt, preset, **options))
-        if options.get("latents") is not None:
-            raise InvalidOptions("latents make the same picture whatever the seed; leave out either them or best_of")
-        seed = resolve_options(self.folder, prompt, preset, **options).seed
-        return best(
-            (
-                self._last_of(self.steps(scene, prompt, preset, **{**options, "seed": seed + number}))
-                for number in range(best_of)
-            ),
-            good_enough,
-        )
+        if cancelled is not None and not isinstance(cancelled, Event):
+            raise InvalidOptions(f"cancelled must be a threading.Event, got {shown(cancelled)}")
+        if count * best_of > 1 and options.get("latents") is not None:
+            raise InvalidOptions("latents make the same picture whatever the seed; leave out count and best_of")
+        first = self.steps(scene, prompt, preset, cancelled=cancelled, **options)
+        seed = first.options.seed
 
-    @staticmethod
-    def _last_of(steps: Iterator[Step]) -> Result:
-        for step in steps:
-            last = step
-        return last.result()
+        def several() -> Iterator[Progress]:
+            for picture in range(count):
+                chosen = Best(good_enough)
+                for attempt in range(best_of):
+                    at = picture * best_of + attempt
+                    steps = (
+                        first
+                        if at == 0
+                        else self.steps(scene, prompt, preset, cancelled=cancelled, **{**options, "seed": seed + at})
+                    )
+                    for step in steps:
+                        if step.index + 1 < step.total:
+                            yield Progress(picture, count, attempt, best_of, step)
+                    result = step.result()
+                    is_done = best_of == 1 or chosen.offer(result) or attempt + 1 == best_of
+                    if best_of > 1 and is_done:
+                        result = chosen.result
+                    yield Progress(picture, count, attempt, best_of, step, result if is_done else None)
+                    if is_done:
+                        break
+
+        return several()
 
     def steps(
-        self, scene: Scene, prompt: str, preset: Preset | None = None, *, latents: Array | None = None, **options: Any
-    ) -> Iterator[Step]:
+        self,
+        scene: Scene,
+        prompt: str,
+        preset: Preset | None = None,
+        *,
+        latents: Array | None = None,
+        cancelled: Event | None = None,
+        **options: Any,
+    ) -> Steps:
         """The same work step by step: progress, previews and stopping early are the caller's.
 
         options: any field of `GenerationOptions` (`negative_prompt`, `num_inference_steps`,
         `guidance_scale`, `strength`, `seed`, `sampler`, `shadow`, `colour_match`); the preset fills in the rest.
-        latents: initial unit Gaussian noise, (1, C, h/8, w/8), instead of that drawn from the seed.
+        cancelled: see `paint`.  latents: initial unit Gaussian noise, (1, C, h/8, w/8), instead of that drawn from the
+        seed.
         Raises InvalidOptions at once, not at the first step.
         """
         if not isinstance(scene, Scene):
@@ -189,7 +264,7 @@ class BackgroundGenerator:
         shape = (1, self.folder.latent_channels, *scene.latent_mask(self.folder.vae_scale_factor).shape[2:])
         if latents is not None:
             latents = _checked_latents(latents, shape)
-        return self._denoise(scene, resolved, shape, latents, tuple(notes))
+        return Steps(resolved, self._denoise(scene, resolved, shape, latents, tuple(notes), cancelled))
 
     def _denoise(
         self,
@@ -198,7 +273,10 @@ class BackgroundGenerator:
         shape: tuple[int, ...],
         latents: Array | None,
         notes: tuple[str, ...],
+        cancelled: Event | None,
     ) -> Iterator[Step]:
+        check = partial(_stop_if, cancelled)
+        check()
         seconds = dict.fromkeys(("text", "compile", "denoise", "decode", "composite"), 0.0)
         rng = np.random.default_rng(options.seed)
 
@@ -252,6 +330,7 @@ class BackgroundGenerator:
                     timestep_cond,
                     kept if len(kept) == len(sample) else (),
                     options.token_downsampling,
+                    before_run=check,
                 )
                 if is_guided:
                     unconditional, conditional = output[:1], output[1:]
@@ -269,11 +348,14 @@ class BackgroundGenerator:
                 timestep=float(sampler.timesteps[i]),
                 latents=x,
                 denoised=x if i + 1 == total else denoised,
-                _finish=lambda denoised: self._finish(scene, options, denoised, dict(seconds), notes),
-                _preview=lambda denoised: self._preview(scene, options, denoised),
+                _finish=lambda denoised: self._finish(scene, options, denoised, dict(seconds), notes, check),
+                _preview=lambda denoised: self._preview(scene, options, denoised, check),
             )
 
-    def _preview(self, scene: Scene, options: GenerationOptions, denoised: Array) -> Image.Image:
+    def _preview(
+        self, scene: Scene, options: GenerationOptions, denoised: Array, check: Callable[[], None]
+    ) -> Image.Image:
+        check()
         painted = scene.frame.cut_photo(self.vae.decode(denoised))
         foreground, alpha = (
             np.asarray(Image.fromarray(pixels).resize(painted.size, Image.Resampling.LANCZOS))
@@ -290,7 +372,9 @@ class BackgroundGenerator:
         denoised: Array,
         seconds: dict[str, float],
         notes: tuple[str, ...],
+        check: Callable[[], None],
     ) -> Result:
+        check()
         with timed(seconds, "decode"):
             painted = scene.frame.cut_photo(self.vae.decode(denoised))
         cutout = scene.cutout
@@ -314,8 +398,13 @@ class BackgroundGenerator:
             notes=(*cutout.notes, *notes),
             icc_profile=cutout.photo.icc_profile,
             exif=cutout.photo.exif,
-            xmp=cutout.photo.xmp,
+            xmp=marked_as_painted(cutout.photo.xmp),
         )
+
+
+def _stop_if(cancelled: Event | None) -> None:
+    if cancelled is not None and cancelled.is_set():
+        raise Cancelled("the painting was cancelled")
 
 
 def _checked_latents(latents: object, shape: tuple[int, ...]) -> Array:

@@ -48,19 +48,38 @@ def seam(result: Result) -> float:
     return float(np.abs(shown - painted)[ring].mean())
 
 
-def best(results: Iterable[Result], good_enough: float | None = None) -> Result:
+class Best:
     """The picture whose subject grew least, to a hundredth, and of equals the one with the best seam.
 
-    results: at least one; painted as they are asked for. good_enough: the first that grew no more than this is
-    taken, and no more are painted.
+    good_enough: the first that grew no more than this share of the subject's area is taken, and no more are needed.
     """
-    chosen: tuple[tuple[float, float], Result] | None = None
-    for result in results:
+
+    def __init__(self, good_enough: float | None = None) -> None:
+        self._good_enough = good_enough
+        self._chosen: tuple[tuple[float, float], Result] | None = None
+
+    def offer(self, result: Result) -> bool:
+        """Looks at one more picture; whether it is good enough."""
         growth = object_extension(result)
-        if good_enough is not None and growth <= good_enough:
-            return result
+        if self._good_enough is not None and growth <= self._good_enough:
+            self._chosen = ((-1.0, 0.0), result)
+            return True
         worth = (round(growth, 2), seam(result))
-        if chosen is None or worth < chosen[0]:
-            chosen = (worth, result)
-    assert chosen is not None
-    return chosen[1]
+        if self._chosen is None or worth < self._chosen[0]:
+            self._chosen = (worth, result)
+        return False
+
+    @property
+    def result(self) -> Result:
+        """The best of those that were offered, at least one."""
+        assert self._chosen is not None
+        return self._chosen[1]
+
+
+def best(results: Iterable[Result], good_enough: float | None = None) -> Result:
+    """The best of pictures that are painted as they are asked for: see `Best`."""
+    chosen = Best(good_enough)
+    for result in results:
+        if chosen.offer(result):
+            break
+    return chosen.result

@@ -34,6 +34,9 @@ _KEPT_OF_EXPOSURE = (
 _LONGEST = 4000  # characters of one statement
 _LARGEST_XMP = 1_000_000  # bytes; no packet that people write comes near
 
+_SOURCE_TYPE = "Iptc4xmpExt:DigitalSourceType"
+_PAINTED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -50,7 +53,7 @@ _KEPT_OF_XMP = {
     "xmpRights:Owner": "Bag",
     "xmpRights:UsageTerms": "Alt",
     "xmpRights:WebStatement": None,
-    "Iptc4xmpExt:DigitalSourceType": None,
+    _SOURCE_TYPE: None,
 }
 # Records of IPTC's older form (IIM 4.2), by what they are called in XMP.
 _IPTC_RECORDS = {"dc:creator": (2, 80), "dc:rights": (2, 116), "photoshop:Credit": (2, 110)}
@@ -81,7 +84,7 @@ class Statements:
                 item = ElementTree.SubElement(items, f"{_RDF}li")
                 item.text = value
                 if container == "Alt":
-                    item.set("{http://www.w3.org/XML/1998/namespace}lang", "x-default")
+                    item.set(_LANGUAGE, "x-default")
         body = ElementTree.tostring(rdf, encoding="unicode")
         return (
             '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -152,20 +155,44 @@ def statements(image: Image.Image) -> Statements:
 
 
 def _of_xmp(image: Image.Image) -> Iterator[tuple[str, list[str]]]:
-    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else str(packet)
+    return _of_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b"")
+
+
+def _of_packet(packet: bytes | str) -> Iterator[tuple[str, list[str]]]:
+    text = packet if isinstance(packet, str) else packet.decode(_encoding(packet), "replace")
     if not text or len(text) > _LARGEST_XMP or "<!DOCTYPE" in text:  # which could expand without end
         return
     root = ElementTree.fromstring(text[text.index("<") :].rstrip("\x00 \n"))
     for description in root.iter(f"{_RDF}Description"):
-        for name in _KEPT_OF_XMP:
+        for name, container in _KEPT_OF_XMP.items():
             attribute = description.get(_full(name))
             if attribute:
                 yield name, [attribute]
             for element in description.findall(_full(name)):
                 resource = element.get(f"{_RDF}resource")
-                items = [item.text or "" for item in element.iter(f"{_RDF}li")]
-                yield name, items or [resource or element.text or ""]
+                items = list(element.iter(f"{_RDF}li"))
+                if container == "Alt":  # the same in several languages
+                    items = sorted(items, key=lambda item: item.get(_LANGUAGE) != "x-default")[:1]
+                yield name, [item.text or "" for item in items] or [resource or element.text or ""]
+
+
+def _encoding(packet: bytes) -> str:
+    """UTF-8 nearly always; the standard allows UTF-16, with a byte order mark or without."""
+    if packet.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    return {b"<\0": "utf-16-le", b"\0<": "utf-16-be"}.get(packet[:2], "utf-8")
+
+
+def marked_as_painted(xmp: bytes | None) -> bytes:
+    """What is kept of a photo's statements, and that a machine painted part of the picture (IPTC's digitalSourceType).
+
+    A mark that the photo brought along stays if it says that a machine made all of it.
+    """
+    values = dict(_of_packet(xmp)) if xmp else {}
+    marks = values.get(_SOURCE_TYPE, [])
+    if not any("lgorithmic" in mark for mark in marks):
+        values[_SOURCE_TYPE] = [_PAINTED]
+    return Statements({name: tuple(texts) for name, texts in values.items()}).packet()
 
 
 def _of_iptc(image: Image.Image) -> Iterator[tuple[str, list[str]]]:

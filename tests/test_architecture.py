@@ -70,6 +70,18 @@ def test_backends_import_nothing_of_the_pipeline() -> None:
                 assert any(module == name or module.startswith(f"{name}.") for name in allowed), f"{file}: {module}"
 
 
+def test_what_the_engine_exports_is_there_and_comes_when_asked_for() -> None:
+    code = (
+        "import sys, engine, engine.errors\n"
+        "assert not {'numpy', 'onnxruntime', 'openvino', 'PIL'} & sys.modules.keys()\n"
+        "for name in engine.__all__:\n"
+        "    value = getattr(engine, name)\n"
+        "    assert getattr(value, '__module__', 'engine').startswith(('engine', 'models')), name\n"
+        "assert set(dir(engine)) == set(engine.__all__)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def test_a_whole_run_pulls_in_nothing_heavy() -> None:
     code = (
         "import sys, numpy as np\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import BackgroundGenerator, BadImage, GenerationOptions, InvalidOptions, Scene
+from engine import BackgroundGenerator, BadImage, Cancelled, GenerationOptions, InvalidOptions, Progress, Scene
 from engine.diffusion.model_folder import ModelFolder
 from engine.options import NEGATIVE_PROMPT, resolve_options
 from export import export_checkpoint
@@ -216,3 +218,57 @@ def test_any_shape_of_photo_works_with_a_mask(nano: BackgroundGenerator) -> None
         result = nano.generate(nano.prepare(rgb, mask=mask), "a garden", num_inference_steps=1)
         assert result.image.size == size
         np.testing.assert_array_equal(np.asarray(result.image)[mask == 255], rgb[mask == 255])
+
+
+def test_paint_tells_where_it_is_and_gives_what_generate_gives(nano: BackgroundGenerator, scene: Scene) -> None:
+    options: dict[str, Any] = {"num_inference_steps": 2, "seed": 5}
+    told = list(nano.paint(scene, "a beach", count=2, best_of=2, **options))
+    assert [(p.picture, p.attempt, p.step.index) for p in told] == [
+        (picture, attempt, step) for picture in range(2) for attempt in range(2) for step in range(2)
+    ]
+    assert {(p.pictures, p.attempts) for p in told} == {(2, 2)}
+    results = [p.result for p in told if p.result is not None]
+    assert [p.result is not None for p in told] == [False, False, False, True] * 2
+    for number, result in enumerate(results):
+        alone = nano.generate(scene, "a beach", best_of=2, **{**options, "seed": 5 + 2 * number})
+        assert result is not None
+        assert result.image.tobytes() == alone.image.tobytes()
+    assert told[0].preview().size == told[0].step.preview().size
+    good = list(nano.paint(scene, "a beach", best_of=3, good_enough=100.0, **options))
+    assert len(good) == 2
+    assert good[-1].result is not None
+    with pytest.raises(InvalidOptions, match="leave out count and best_of"):
+        nano.paint(scene, "a beach", count=2, latents=np.zeros((1, 4, 8, 8), np.float32))
+    with pytest.raises(InvalidOptions, match=r"must be a threading\.Event"):
+        nano.paint(scene, "a beach", cancelled=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("when", ["before", "while", "at the end"])
+def test_cancelled_within_one_run_of_a_network(when: str, nano: BackgroundGenerator, scene: Scene) -> None:
+    cancelled = threading.Event()
+    runs: list[int] = []
+    session = nano.unet.session
+    run = session.run
+
+    def counted(feeds: Any) -> Any:
+        runs.append(1)
+        if when == "while" and len(runs) == 3:
+            cancelled.set()
+        return run(feeds)
+
+    def watch(painting: Iterator[Progress]) -> None:
+        for progress in painting:
+            if when == "at the end" and progress.step.index == 4:
+                cancelled.set()
+
+    session.run = counted  # type: ignore[method-assign]
+    try:
+        painting = nano.paint(scene, "a beach", num_inference_steps=6, seed=1, cancelled=cancelled)
+        if when == "before":
+            cancelled.set()
+        with pytest.raises(Cancelled, match="was cancelled"):
+            watch(painting)
+        assert len(runs) == {"before": 0, "while": 3, "at the end": 5}[when]
+    finally:
+        session.run = run  # type: ignore[method-assign]
+    assert nano.generate(scene, "a beach", num_inference_steps=1).image.size  # and the next one is painted

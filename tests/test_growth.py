@@ -75,7 +75,7 @@ def test_generate_paints_several_and_keeps_one() -> None:
         generator.generate(scene, "city lights", best_of=0)
     with pytest.raises(InvalidOptions, match="good_enough goes with best_of"):
         generator.generate(scene, "city lights", good_enough=0.1)
-    with pytest.raises(InvalidOptions, match="leave out either them or best_of"):
+    with pytest.raises(InvalidOptions, match="leave out count and best_of"):
         generator.generate(scene, "city lights", best_of=2, latents=np.zeros((1, 4, 32, 32), np.float32))
 
 

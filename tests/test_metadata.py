@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from engine import cut_out
+from engine import BackgroundGenerator, cut_out
 from engine.metadata import Statements, exif_with_comment
 from engine.photo import load_photo
 
@@ -200,6 +200,42 @@ BOMB = b"""<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "aaaaaaaaaa">%b]><x xmln
 def test_damaged_xmp_costs_nothing(xmp: bytes) -> None:
     photo = load_photo(written("JPEG", xmp=xmp[:60_000]))
     assert photo.xmp is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_packets_in_utf_16(encoding: str) -> None:
+    packet = XMP.decode().replace("\ufeff", "").encode(encoding)
+    result = cut_out(written("JPEG", xmp=packet), mask=MASK).on("white").encode("PNG")
+    assert read_back(result)[2] == EXPECTED
+
+
+def test_of_several_languages_the_default_is_kept() -> None:
+    both = b'<rdf:li xml:lang="de">(c) Deutsch</rdf:li><rdf:li xml:lang="x-default">(c) 2026 Ann</rdf:li>'
+    packet = XMP.replace(b'<rdf:li xml:lang="x-default">(c) 2026 Ann</rdf:li>', both)
+    assert packet != XMP
+    assert read_back(cut_out(written("JPEG", xmp=packet), mask=MASK).on("white").encode("PNG"))[2] == EXPECTED
+
+
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+CAMERA = b"http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
+
+
+@pytest.mark.parametrize(
+    ("photo", "expected"),
+    [
+        (written("JPEG"), {"Iptc4xmpExt:DigitalSourceType": (COMPOSITE,)}),
+        (with_xmp("JPEG"), EXPECTED),  # made by a machine as a whole, which it stays
+        (with_xmp("JPEG", XMP.replace(TRAINED.encode(), CAMERA)),
+         {**EXPECTED, "Iptc4xmpExt:DigitalSourceType": (COMPOSITE,)}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("out", ["PNG", "JPEG", "WEBP"])
+def test_a_painted_picture_says_that_a_machine_painted(photo: bytes, expected: dict[str, Any], out: str) -> None:
+    generator = BackgroundGenerator.load("nano", backend="onnx")
+    result = generator.generate(generator.prepare(photo, mask=MASK), "a beach", num_inference_steps=1)
+    assert read_back(result.encode(out))[2] == expected
+    plain = cut_out(photo, mask=MASK).on("white").encode(out)
+    assert read_back(plain)[2].get("Iptc4xmpExt:DigitalSourceType") != (COMPOSITE,)
 
 
 def test_statements_are_written_as_xml_wants_them() -> None:

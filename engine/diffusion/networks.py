@@ -7,7 +7,7 @@ latents, L tokens, D text width. All arrays are float32. All may be shared betwe
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock, RLock
@@ -146,12 +146,14 @@ class UNet:
         timestep_cond: Array | None = None,
         deep_features: Sequence[Tensor] = (),
         token_downsampling: bool = False,
+        before_run: Callable[[], None] = lambda: None,
     ) -> tuple[Array, Sequence[Tensor]]:
         """Shapes: sample (B, 4 or 9, h, w), encoder_hidden_states (B, L, D) -> (B, 4, h, w), and B deep features.
 
         deep_features: those of an earlier step, one for each of the batch; given, all that lies below them is left out
         and they come back as they are (`engine.backends.deepcache`).  token_downsampling: cheaper self-attention
-        (`engine.backends.downsampling`); then there are no deep features. ONNX Runtime has neither.
+        (`engine.backends.downsampling`); then there are no deep features. ONNX Runtime has neither.  before_run: called
+        before each run of the network, and may raise.
         A UNet exported with an integer timestep is told the nearest whole one.
         """
         is_integer = np.issubdtype(self._timestep.dtype, np.integer)
@@ -162,6 +164,7 @@ class UNet:
             shared["timestep_cond"] = timestep_cond
         if not self._is_cut:
             feeds = {"sample": sample, "encoder_hidden_states": encoder_hidden_states, **shared}
+            before_run()
             return np.asarray(self.session.run(feeds)[self._output], np.float32), ()
         # One at a time is as fast as two at once (CONTRIBUTING.md), and one compiled graph serves with and without.
         texts, outputs, deep = np.asarray(encoder_hidden_states), [], list(deep_features)
@@ -170,6 +173,7 @@ class UNet:
             feeds = {"sample": sample[b : b + 1], "encoder_hidden_states": texts[b : b + 1], **shared}
             if deep_features:
                 feeds[DEEP_FEATURES] = deep[b]
+            before_run()
             results = session.run({name: feeds[name] for name in session.inputs})
             outputs.append(np.asarray(results[self._output], np.float32))
             if session is self.session:
