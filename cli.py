@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ def _clear_errors(command: Callable[P, T]) -> Callable[P, T]:
         from engine.errors import CycloramaError, InvalidOptions
 
         _show_notes()
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")  # of libraries, of damaged metadata and their own future
         if not sys.stderr.isatty():
             os.environ.setdefault("TQDM_DISABLE", "1")  # for the bars of libraries, which ask no one
         try:
@@ -157,6 +160,8 @@ def _read_standard_input(**files: _File | None) -> dict[str, Path | bytes | None
     wanted = [name for name, file in files.items() if file is _Standard.STREAM]
     if len(wanted) > 1:
         raise InvalidOptions(f"{' and '.join(wanted)} cannot both be `-`, standard input; name a file for all but one")
+    if wanted and sys.stdin is None:
+        raise InvalidOptions(f"the {wanted[0]} is `-`, standard input, but that is closed; pipe a file into it")
     if wanted and sys.stdin.isatty():
         raise InvalidOptions(f"the {wanted[0]} is `-`, standard input, but that is a terminal; pipe a file into it")
     return {name: sys.stdin.buffer.read() if isinstance(file, _Standard) else file for name, file in files.items()}
@@ -167,6 +172,8 @@ def _check_standard_output(as_json: bool = False) -> None:
 
     if as_json:
         raise InvalidOptions("--json prints to standard output too; name a file with -o")
+    if sys.stdout is None:
+        raise InvalidOptions("-o - writes to standard output, but that is closed; redirect it to a file")
     if sys.stdout.isatty():
         raise InvalidOptions("-o - writes to standard output, but that is a terminal; redirect it to a file")
 
@@ -342,7 +349,7 @@ def generate(
         raise InvalidOptions("--good-enough goes with --best-of; say how many to paint at most")
     pictures = _Pictures.named(photo, output, count, kind, as_json)
     pictures.check(
-        [photo, mask, keep, drop, *([] if _is_colour(background) else [background])],
+        _paths(photo, mask, keep, drop, None if _is_colour(background) else background),
         text=(prompt or "") + (options["negative_prompt"] or ""),
     )
     files = _read_standard_input(
@@ -422,9 +429,17 @@ def _put_on_given(
     pictures.close(source)
 
 
+def _paths(*inputs: Any) -> list[Any]:
+    """Inputs as paths: standard input may be a file, too, that a shell opened."""
+    return ["/dev/stdin" if one in (_Standard.STREAM, "-") else one for one in inputs]
+
+
 def _is_colour(background: str | None) -> bool:
     """Whether a background is no file, so that none of that name can be an input."""
-    return background is None or not Path(background).is_file()
+    try:
+        return background is None or not (background == "-" or Path(background).is_file())
+    except (OSError, ValueError):  # what no file can be called, or where none may be looked for
+        return True
 
 
 def _given(source: Path | bytes | None) -> Path | bytes:
@@ -568,7 +583,7 @@ def mask(
         assert isinstance(output, Path)
         if output.suffix.lower() != ".png":
             raise InvalidOptions(f"a mask is written as .png, which loses nothing; got {output.name!r}")
-        check_output(output, [photo, keep, drop])
+        check_output(output, _paths(photo, keep, drop))
     files = _read_standard_input(photo=photo, keep=keep, drop=drop)
     loaded = load_photo(_given(files["photo"]))
     hints: dict[str, Any] = {"box": box, "keep": files["keep"], "drop": files["drop"]}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
@@ -31,7 +31,7 @@ _KEPT_OF_EXPOSURE = (
     _Base.DigitalZoomRatio, _Base.SceneCaptureType, _Base.GainControl, _Base.Contrast, _Base.Saturation,
     _Base.Sharpness, _Base.LensSpecification, _Base.LensMake, _Base.LensModel,
 )  # fmt: skip
-_LONGEST = 4000  # characters of one statement
+_LONGEST, _ROOM = 4000, 15_000  # characters of one statement, and of all: a JPEG has room for 65,000 bytes
 _LARGEST_XMP = 1_000_000  # bytes; no packet that people write comes near
 
 _SOURCE_TYPE = "Iptc4xmpExt:DigitalSourceType"
@@ -99,10 +99,23 @@ for _prefix, _namespace in {**_NAMESPACES, "rdf": _RDF[1:-1]}.items():
 def orientation(image: Image.Image) -> int:
     """How EXIF or XMP says that the image lies, 1 to 8; 1, upright, where they do not."""
     try:
-        value = image.getexif().get(_Base.Orientation, 1)
+        value = image.getexif().get(_Base.Orientation)
     except Exception:  # damaged EXIF raises whatever it likes
-        return 1
+        value = None
+    if value is None:
+        value = _orientation_of(image.info.get("exif") or b"")
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _orientation_of(exif: bytes) -> int | None:
+    """The orientation by EXIF's first entries alone, where the rest is cut off or damaged."""
+    data = exif.removeprefix(b"Exif\0\0")
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    at = int.from_bytes(data[4:8], order)
+    for entry in range(at + 2, min(at + 2 + 12 * int.from_bytes(data[at : at + 2], order), len(data) - 11), 12):
+        if int.from_bytes(data[entry : entry + 2], order) == _Base.Orientation:
+            return int.from_bytes(data[entry + 8 : entry + 10], order)
+    return None
 
 
 def kept_exif(image: Image.Image) -> bytes | None:
@@ -118,6 +131,9 @@ def kept_exif(image: Image.Image) -> bytes | None:
     for target, source, tags in groups:
         for tag in tags:
             value = _value(source, tag)
+            if isinstance(value, str) and target is kept:
+                # As they were read, byte by byte: UTF-8 in most files, though EXIF's text is ASCII.
+                value = value.encode("latin-1", "replace")
             if value is not None and _can_be_written(tag, value, within=target is not kept):
                 target[tag] = value
     return kept.tobytes() if any(len(target) for target, _, _ in groups) else None
@@ -143,12 +159,19 @@ def _can_be_written(tag: int, value: Any, within: bool) -> bool:
 def statements(image: Image.Image) -> Statements:
     """What XMP, and where that says nothing, IPTC tells of an image."""
     found: dict[str, tuple[str, ...]] = {}
+    room = _ROOM
     for source in (_of_xmp, _of_iptc):
         try:
             for name, values in source(image):
-                texts = tuple(_NO_XML.sub("", text).strip()[:_LONGEST] for text in values)
-                if any(texts) and name not in found:
-                    found[name] = tuple(text for text in texts if text)
+                if name in found:
+                    continue
+                texts = []
+                for value in values:
+                    text = _NO_XML.sub("", value).strip()[: min(_LONGEST, room)]
+                    room -= len(text)
+                    texts += [text] if text else []
+                if texts:
+                    found[name] = tuple(texts)
         except Exception:
             continue
     return Statements(found)
@@ -223,6 +246,9 @@ def exif_with_comment(exif: bytes | None, comment: str | None, limit: int | None
     tags = Image.Exif()
     if exif:
         tags.load(exif)
+        for tag, value in dict(tags).items():
+            if isinstance(value, str):
+                tags[tag] = value.encode("latin-1", "replace")  # as it was read, see `kept_exif`
     inner = tags.get_ifd(ExifTags.IFD.Exif)
     if comment:
         inner[_Base.UserComment] = b"UNICODE\x00" + comment.encode("utf-16-be")

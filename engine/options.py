@@ -84,13 +84,16 @@ class GenerationOptions:
             )
 
 
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that show nothing
+
+
 def check_prompt(prompt: object, negative_prompt: object = "") -> None:
     """Refuses prompts that are no text, or that say nothing. Raises InvalidOptions."""
     for name, value in (("prompt", prompt), ("negative_prompt", negative_prompt)):
         if any("\ud800" <= character <= "\udfff" for character in text(name, value)):
             raise InvalidOptions(f"the {name} holds bytes that are no text; is the terminal set to UTF-8?")
     # Letters, numbers and symbols say something; spaces, marks, and what has no width do not.
-    if not any(unicodedata.category(character)[0] in "LNS" for character in str(prompt)):
+    if not any(unicodedata.category(one)[0] in "LNS" and one not in _BLANK for one in str(prompt)):
         raise InvalidOptions("the prompt is empty; describe the background, for example 'a sandy beach at sunset'")
 
 

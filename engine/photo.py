@@ -24,6 +24,7 @@ from engine.tones import as_numbers, as_shown
 Pixels = npt.NDArray[np.uint8]
 
 MOST_PIXELS = 89_000_000  # of a photo or a canvas
+_MOST_CHUNKS = 1000  # of a PNG, before its pixels
 _MOST_BYTES = 1_000_000_000  # of a pipe, whose length nobody knows beforehand
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 
@@ -114,11 +115,14 @@ def _opened(source: object) -> Iterator[tuple[Image.Image, str, int | None]]:
     else:
         with _file(source) as (file, name):
             head = file.read(4096)
+            header = _PngHeader.read(file, head)
             file.seek(0)
             with _readable(name, _content(head)), _identified(file, head, name) as image:
                 if image.format in _ANIMATED and getattr(image, "n_frames", 1) > 1:
                     note(f"{name} is animated; its first frame is used")
-                yield _loaded(image, name), name, _significant_bits(head)
+                loaded = _loaded(image, name)
+                header.mend_transparency(loaded)
+                yield loaded, name, header.significant_bits
 
 
 @contextmanager
@@ -270,15 +274,39 @@ def _content(head: bytes) -> str | None:
     return next((kind for start, beginnings, kind in _BEGINNINGS if head[start:].startswith(beginnings)), None)
 
 
-def _significant_bits(head: bytes) -> int | None:
-    """What a PNG's sBIT chunk says of its (first) channel; it stands before the pixels."""
-    at = 8
-    while head.startswith(b"\x89PNG") and at + 9 <= len(head):
-        length, kind = int.from_bytes(head[at : at + 4], "big"), head[at + 4 : at + 8]
-        if kind == b"sBIT":
-            return head[at + 8]
-        at += 12 + length
-    return None
+@dataclass(frozen=True)
+class _PngHeader:
+    """What Pillow leaves out of a PNG: bits a channel, the kind of colour, and how many of the bits count (sBIT)."""
+
+    depth: int = 8
+    colour_type: int = 0
+    significant_bits: int | None = None
+
+    @classmethod
+    def read(cls, file: BinaryIO, head: bytes) -> _PngHeader:
+        """Of any file; what stands before the pixels is looked at, and the file is left at its beginning."""
+        if not head.startswith(b"\x89PNG\r\n\x1a\n") or len(head) < 26:
+            return cls()
+        bits, at = None, 8
+        for _ in range(_MOST_CHUNKS):
+            file.seek(at)
+            start = file.read(9)
+            length, kind = int.from_bytes(start[:4], "big"), start[4:8]
+            if len(start) < 9 or kind == b"IDAT":
+                break
+            if kind == b"sBIT":
+                bits = start[8]
+            at += 12 + length
+        file.seek(0)
+        return cls(head[24], head[25], bits)
+
+    def mend_transparency(self, image: Image.Image) -> None:
+        """The colour that stands for transparent is told in the file's own bits; Pillow's pixels have 8."""
+        clear = image.info.get("transparency")
+        if isinstance(clear, tuple) and self.depth == 16:
+            image.info["transparency"] = tuple(value >> 8 for value in clear)
+        elif isinstance(clear, int) and self.colour_type == 0 and self.depth in (2, 4):
+            image.info["transparency"] = clear * 255 // (2**self.depth - 1)
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:

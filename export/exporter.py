@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 
 from engine.backends import ONNX_FILE, OPENVINO_FILE, open_session
-from engine.errors import CannotWrite, CycloramaError, first_line
+from engine.diffusion.tokenizer import ClipTokenizer
+from engine.errors import BadModel, CannotWrite, CycloramaError, first_line
 from export import verification
 from export.calibration import Calibration
 from export.errors import ExportFailed
@@ -180,8 +181,21 @@ def _write(
         verification.check(component, errors[component], stored)
     pipeline.scheduler.save_pretrained(folder / "scheduler")
     save_tokenizer(pipeline, folder / "tokenizer", format)
+    _check_tokenizer(pipeline.tokenizer, folder / "tokenizer")
     pipeline.save_config(folder)
     return errors, references["unet"]
+
+
+def _check_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Raises ExportFailed unless ours reads a sentence as transformers' does."""
+    sentence = "a sandy beach at sunset, 4k photo"
+    theirs = tokenizer(sentence)["input_ids"]
+    try:
+        ours = ClipTokenizer(folder).encode(sentence)
+    except BadModel as error:
+        raise ExportFailed(f"the checkpoint's tokenizer cannot be used: {error}") from error
+    if ours != list(theirs):
+        raise ExportFailed(f"the checkpoint's tokenizer reads {sentence!r} as {theirs}, and here it would be {ours}")
 
 
 def _file(folder: Path, component: str, format: Format) -> Path:

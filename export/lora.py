@@ -56,6 +56,8 @@ class _Layer:
     def change(self, shape: torch.Size) -> torch.Tensor:
         if self.down is None or self.up is None:
             raise ValueError("half of a pair is missing")
+        if min(self.down.ndim, self.up.ndim) < 2:
+            raise ValueError(f"its halves have the shapes {tuple(self.down.shape)} and {tuple(self.up.shape)}")
         rank = self.down.shape[0]
         if rank == 0:
             raise ValueError("its rank is 0")
@@ -130,10 +132,11 @@ def _layers(source: str) -> Iterator[tuple[str, _Layer]]:
                     f"{source} is no LoRA that can be fused: {key} holds {tensor.numel()} numbers, not one"
                 )
             layer.alpha = float(tensor)
-        elif match["role"] in ("down", "A"):
-            layer.down = tensor
         else:
-            layer.up = tensor
+            half = "down" if match["role"] in ("down", "A") else "up"
+            if getattr(layer, half) is not None:
+                raise ExportFailed(f"{source} is no LoRA that can be fused: it has {full} twice, {key} among it")
+            setattr(layer, half, tensor)
     if not layers:
         raise ExportFailed(f"the LoRA {source} is empty")
     for name, layer in layers.items():
@@ -161,7 +164,28 @@ def _adapters(source: str, metadata: Mapping[str, str]) -> dict[str, dict[str, A
                 raise ExportFailed(
                     f"the LoRA {source} says {part}.{name} = {value!r}; only plain LoRA layers can be fused"
                 )
+        for name in ("r", "lora_alpha"):
+            _check_number(source, f"{part}.{name}", adapter.get(name))
+        for name in ("rank_pattern", "alpha_pattern"):
+            patterns = adapter.get(name) or {}
+            if not isinstance(patterns, dict):
+                raise ExportFailed(f"the LoRA {source} is damaged: {part}.{name} is {patterns!r:.60}")
+            for pattern, value in patterns.items():
+                _check_number(source, f"{part}.{name}", value)
+                try:
+                    re.compile(pattern)
+                except re.error as error:
+                    raise ExportFailed(
+                        f"the LoRA {source} is damaged: {part}.{name} has {pattern!r} ({error})"
+                    ) from None
     return adapters
+
+
+def _check_number(source: str, name: str, value: Any) -> None:
+    if value is not None and (
+        isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)
+    ):
+        raise ExportFailed(f"the LoRA {source} is damaged: {name} is {value!r:.60}, no number")
 
 
 def _configure(layer: _Layer, adapter: Mapping[str, Any], path: str, source: str) -> None:

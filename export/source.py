@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from accelerate import init_empty_weights
 from diffusers import (
@@ -109,6 +110,7 @@ def _from_folder(folder: Path) -> Any:
     ]
     if missing:
         raise ExportFailed(f"{folder} has no {', '.join(missing)}; fetch the checkpoint again, as a whole")
+    _check_configs(folder)
     for pointer in lfs_pointers(folder):
         raise ExportFailed(f"{pointer} {why_no_weights(pointer)}")
     try:
@@ -131,11 +133,35 @@ def _from_folder(folder: Path) -> Any:
     return _ready(pipeline)
 
 
+def _check_configs(folder: Path) -> None:
+    """Raises ExportFailed, naming the file, where a config is missing, damaged, or says too little."""
+    wanted = {
+        "text_encoder/config.json": "hidden_size", "unet/config.json": "in_channels", "vae/config.json": "_class_name",
+        "scheduler/scheduler_config.json": "_class_name", "tokenizer/vocab.json": None,
+    }  # fmt: skip
+    for name, key in wanted.items():
+        try:
+            config = read_json(folder / name)
+        except (OSError, ValueError) as error:
+            raise ExportFailed(f"{folder / name} cannot be read ({first_line(error)}); fetch it again") from None
+        if not config or (key is not None and key not in config):
+            raise ExportFailed(f"{folder / name} does not say {key or 'any word'}; fetch it again")
+    if not (folder / "tokenizer" / "merges.txt").is_file():
+        raise ExportFailed(f"{folder / 'tokenizer'} has no merges.txt; fetch the checkpoint again, as a whole")
+    scheduler = str(read_json(folder / "scheduler" / "scheduler_config.json")["_class_name"])
+    if not hasattr(diffusers, scheduler):
+        raise ExportFailed(f"{folder / 'scheduler'} is a {scheduler}, which diffusers does not have")
+
+
 def _component(folder: Path, kind: Any, name: str) -> Any:
     """A network with all its weights, from a folder in the layout of diffusers and transformers."""
     files = choose_weights(path.name for path in folder.glob("*"))
     if files is None:
-        raise ExportFailed(f"{folder} holds no weights of the {name}; fetch the checkpoint again")
+        there = sorted(path.name for path in folder.glob("*") if path.suffix in (".safetensors", ".bin"))
+        found = f"only {', '.join(there[:_NAMED])}; is a shard or its index missing?" if there else "there are none"
+        raise ExportFailed(
+            f"{folder} holds no whole set of weights of the {name} ({found}); fetch the checkpoint again"
+        )
     _check_files(folder, files)
     try:
         network, info = kind.from_pretrained(
@@ -149,7 +175,10 @@ def _component(folder: Path, kind: Any, name: str) -> Any:
             low_cpu_mem_usage=False,  # else what is missing is left without memory, and may fail before it is told
         )
     except Exception as error:
-        raise ExportFailed(f"{folder} cannot be read as a Stable Diffusion checkpoint: {first_line(error)}") from error
+        # Of an error that announces a list, its first entry tells more.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join(lines[:2]) if lines and lines[0].endswith(":") else first_line(error)
+        raise ExportFailed(f"{folder} cannot be read as a Stable Diffusion checkpoint: {reason}") from error
     mismatched = {}
     for told in info["mismatched_keys"]:  # by diffusers with both shapes, by transformers maybe without
         key, *shapes = (told,) if isinstance(told, str) else told
@@ -192,7 +221,10 @@ def _from_single_file(path: Path) -> Any:
     except (OSError, SafetensorError) as error:
         raise ExportFailed(f"{path} is no .safetensors file that can be read: {first_line(error)}") from error
     _check_parts(path, shapes)
-    channels = shapes["model.diffusion_model.input_blocks.0.0.weight"][1]
+    first = shapes["model.diffusion_model.input_blocks.0.0.weight"]
+    if len(first) != 4:
+        raise ExportFailed(f"{path} is damaged: its first convolution has the shape {first}; fetch it again")
+    channels = first[1]
     widths = {shape[1] for key, shape in shapes.items() if re.match(r"model\..*attn2\.to_k\.weight$", key)}
     config, _ = fetch_repository(_config_repository(path, channels, widths), None, weights=False)
     tensors = load_file(path)
@@ -258,7 +290,7 @@ def _check_parts(path: Path, keys: Iterable[str]) -> None:
         raise ExportFailed(f"{path} holds EMA weights only (model_ema.*); save it with those of the model itself")
     if "conditioner" in parts or any(key.startswith("model.diffusion_model.label_emb.") for key in keys):
         raise ExportFailed(f"{path} is a Stable Diffusion XL model; only Stable Diffusion 1.x and 2.x can be run")
-    if not has_unet and any(re.search(r"(double|joint|transformer|single)_blocks\.", key) for key in keys):
+    if any(re.search(r"(double|joint|single)_blocks\.", key) for key in keys):
         raise ExportFailed(f"{path} is a model of another family; only Stable Diffusion 1.x and 2.x can be run")
     if "model.diffusion_model.input_blocks.0.0.weight" not in keys:
         raise ExportFailed(

@@ -90,7 +90,9 @@ def why_no_weights(path: Path) -> str | None:
         return "is empty; fetch it again"
     if head.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer, not the weights themselves; run `git lfs pull` where it was cloned"
-    if head.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")):
+    is_safe = head[8:9] == b"{"
+    is_pickle = head.startswith(b"PK\x03\x04") or (head[:1] == b"\x80" and head[1:2] <= b"\x05" and not is_safe)
+    if is_pickle or (not is_safe and path.suffix.lower() in (".ckpt", ".pt", ".pth")):
         safe = path.with_suffix(".safetensors")
         return (
             "is a pickled checkpoint, which may run code while it is read, and is not read here; turn it into "
@@ -100,10 +102,21 @@ def why_no_weights(path: Path) -> str | None:
         return "is a GGUF file, whose weights are quantised already; give the checkpoint that it was made of"
     if head.lstrip()[:1] == b"<":
         return "is a web page, not the weights themselves; fetch it again, past the page that asks for a login"
-    length = int.from_bytes(head[:8], "little")
-    if len(head) < 9 or head[8:9] != b"{" or length > path.stat().st_size:
+    length, size = int.from_bytes(head[:8], "little"), path.stat().st_size
+    if len(head) < 9 or not is_safe or length + 8 > size:
         return "is no .safetensors file that can be read, or is cut off; fetch it again"
-    return None
+    try:
+        with path.open("rb") as file:
+            file.seek(8)
+            entries = json.loads(file.read(length))
+        end = (
+            8
+            + length
+            + max((entry["data_offsets"][1] for name, entry in entries.items() if name[:2] != "__"), default=0)
+        )
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return "is no .safetensors file that can be read: its header is damaged; fetch it again"
+    return None if end <= size else f"is cut off: it has {size} of {end} bytes; fetch it again"
 
 
 _CONVERT = (

@@ -26,7 +26,8 @@ ALLOWED = {
     "training": {"models", "engine", "export"},
 }
 EXPORT_MAY_USE_OF_ENGINE = {
-    "engine", "engine.backends", "engine.checks", "engine.errors", "engine.diffusion.model_folder", "engine.notes",
+    "engine", "engine.backends", "engine.checks", "engine.errors", "engine.diffusion.model_folder",
+    "engine.diffusion.tokenizer", "engine.notes",
 }  # fmt: skip
 HEAVY = ("torch", "transformers", "diffusers", "optimum", "export", "benchmarks", "cli", "rembg", "scipy", "cv2")
 

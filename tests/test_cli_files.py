@@ -118,6 +118,48 @@ def test_no_input_is_ever_overwritten() -> None:
     assert before == {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in Path().iterdir()}
 
 
+def cyclorama(*words: str, **streams: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *words], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, **streams,
+    )  # fmt: skip
+
+
+def test_an_input_that_a_shell_opened_is_not_overwritten() -> None:
+    mask_file()
+    Path("photo.jpg").write_bytes(CUP.read_bytes())
+    for words, name in (
+        (("generate", "-", "--mask", "mask.png", "--background", "white"), "photo.jpg"),
+        (("generate", "photo.jpg", "--mask", "-", "--background", "white"), "mask.png"),
+        (("mask", "-"), "mask.png"),
+    ):
+        before = Path(name).read_bytes()
+        with Path(name).open("rb") as file:
+            ran = cyclorama(*words, "-o", name, stdin=file)
+        assert ran.returncode == 2, ran.stderr
+        assert "is an input itself" in ran.stderr
+        assert Path(name).read_bytes() == before
+
+
+def test_closed_streams() -> None:
+    for words, streams in (("generate - --background white -o a.png", "<&-"), ("mask photo.jpg -o -", ">&-")):
+        Path("photo.jpg").write_bytes(CUP.read_bytes())
+        line = f"{sys.executable} -m cli {words} {streams}"
+        ran = subprocess.run(
+            line, shell=True, stderr=subprocess.PIPE, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert ran.returncode == 2, ran.stderr
+        assert "is closed" in ran.stderr
+        assert "Traceback" not in ran.stderr
+
+
+def test_a_background_of_an_odd_name() -> None:
+    for name in ("x" * 300, "https://example.org/a.jpg"):
+        result = run("generate", str(CUP), "--background", name, code=1)
+        assert "there is no file" in result.stderr or "is a web address" in result.stderr
+
+
 def test_links_are_followed_and_modes_kept(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     target = tmp_path / "elsewhere" / "out.png"
@@ -228,7 +270,9 @@ def test_models_that_are_not_here(model: str, said: str) -> None:
     assert said in run("generate", str(CUP), "-p", "x", "--model", model, code=1).stderr
 
 
-@pytest.mark.parametrize("prompt", ["", "  ", "\u200b\u200d", "\ufeff", "\u00ad\u2060", "...", "\ufe0f"])
+@pytest.mark.parametrize(
+    "prompt", ["", "  ", "\u200b\u200d", "\ufeff", "\u00ad\u2060", "...", "\ufe0f", "\u3164\u115f\u2800"]
+)
 def test_prompts_that_say_nothing(prompt: str) -> None:
     assert "the prompt is empty" in run("generate", str(CUP), "-p", prompt, code=2).stderr
 

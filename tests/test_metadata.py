@@ -238,6 +238,32 @@ def test_a_painted_picture_says_that_a_machine_painted(photo: bytes, expected: d
     assert read_back(plain)[2].get("Iptc4xmpExt:DigitalSourceType") != (COMPOSITE,)
 
 
+def test_exif_text_keeps_its_bytes() -> None:
+    """EXIF's text is ASCII, and files hold UTF-8."""
+    exif = Image.Exif()
+    exif[Base.Copyright] = "(c) 2024 Zoë".encode()
+    for out in ("PNG", "JPEG", "WEBP"):
+        assert "(c) 2024 Zoë".encode() in cut_out(written("JPEG", exif=exif), mask=MASK).on("white").encode(out)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_the_orientation_of_exif_that_is_cut_off(kind: str) -> None:
+    exif = exif_of_a_phone()
+    exif[Base.Orientation] = 6
+    whole = exif.tobytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert load_photo(written(kind, exif=whole[:90])).size == (12, 20)
+
+
+def test_long_statements_fit_into_every_format() -> None:
+    items = b"".join(b"<rdf:li>" + bytes([97 + i]) * 3900 + b"</rdf:li>" for i in range(26))
+    packet = XMP.replace(b"<rdf:li>Her Friend</rdf:li>", items)
+    picture = cut_out(with_xmp("PNG", packet), mask=MASK).on("white")
+    for out in ("PNG", "JPEG", "WEBP"):
+        assert read_back(picture.encode(out))[2]["dc:creator"][:2] == ("Ann Ä. Photographer", "a" * 3900)
+
+
 def test_statements_are_written_as_xml_wants_them() -> None:
     hostile = Statements({"dc:creator": ("<b>&\"'", "ä"), "Iptc4xmpExt:DigitalSourceType": ("a&b",)})
     data = written("PNG")

@@ -200,11 +200,69 @@ def test_which_files_are_chosen(names: list[str], chosen: Any) -> None:
     assert (sorted(files.names) if files else None) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("tokenizer/vocab.json", "{}", r"vocab\.json does not say"),
+        ("tokenizer/merges.txt", None, r"has no merges\.txt"),
+        ("scheduler/scheduler_config.json", "{}", r"scheduler_config\.json does not say _class_name"),
+        ("scheduler/scheduler_config.json", '{"_class_name": "Nope"}', "a Nope, which diffusers does not have"),
+        ("unet/config.json", "{}", r"unet/config\.json does not say in_channels"),
+        ("unet/config.json", "[]", r"unet/config\.json cannot be read"),
+        ("text_encoder/config.json", None, r"text_encoder/config\.json cannot be read"),
+        ("vae/config.json", "{", r"vae/config\.json cannot be read"),
+    ],
+)
+def test_configs_are_whole_or_named(name: str, content: str | None, said: str, copy: Path) -> None:
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_text(content)
+    with pytest.raises(ExportFailed, match=said) as error:
+        load_pipeline(copy)
+    assert "\n" not in str(error.value)
+
+
+def test_a_tokenizer_that_reads_otherwise_is_no_export(copy: Path, tmp_path: Path) -> None:
+    vocabulary = json.loads((copy / "tokenizer" / "vocab.json").read_text())
+    for word in ("beach</w>", "sunset</w>"):
+        del vocabulary[word]
+    (copy / "tokenizer" / "vocab.json").write_text(json.dumps(vocabulary))
+    with pytest.raises(ExportFailed, match="tokenizer"):
+        export_checkpoint(copy, tmp_path / "model", format="onnx")
+    assert not (tmp_path / "model").exists()
+
+
+def test_what_is_wrong_with_a_component_is_named(copy: Path) -> None:
+    unet = copy / FILES["unet"]
+    whole = unet.read_bytes()
+    unet.write_bytes(whole[:-100])
+    with pytest.raises(ExportFailed, match=r"is cut off: it has \d+ of \d+ bytes"):
+        load_pipeline(copy)
+    unet.write_bytes(whole)
+    variant(unet, "sharded")
+    shard = next(unet.parent.glob("*-00002-of-00002.safetensors"))
+    shard.unlink()
+    with pytest.raises(ExportFailed, match=r"only .*-00001-of-00002.*is a shard or its index missing"):
+        load_pipeline(copy)
+
+
+def test_single_files_of_others(tmp_path: Path) -> None:
+    flux = {"model.diffusion_model.double_blocks.0.img_attn.qkv.weight": torch.zeros(1)}
+    lora = {"unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora_A.weight": torch.zeros(1, 1)}
+    odd = {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(1), "first_stage_model.a": torch.zeros(1),
+           "cond_stage_model.a": torch.zeros(1)}  # fmt: skip
+    for weights, said in ((flux, "another family"), (lora, "is it a LoRA"), (odd, "first convolution has the shape")):
+        save_file(weights, tmp_path / "a.safetensors")
+        with pytest.raises(ExportFailed, match=said):
+            load_pipeline(tmp_path / "a.safetensors")
+
+
 NO_WEIGHTS = {
     b"": "is empty",
     POINTER: "Git LFS pointer.*git lfs pull",
     b"PK\x03\x04" + bytes(40): "pickled checkpoint.*turn it into",
     b"\x80\x02" + bytes(40): "pickled checkpoint",
+    b"\x80\x05" + bytes(40): "pickled checkpoint",
     b"GGUF" + bytes(40): "GGUF",
     b"<!DOCTYPE html><html>": "web page",
     (10**6).to_bytes(8, "little") + b"{}": "cut off",
@@ -380,6 +438,10 @@ def test_the_metadata_of_a_lora_is_honoured(
         ({"r": 4, "something_new": 3}, {Q: 4}, "something_new = 3"),
         ({"r": 8, "lora_alpha": 8}, {Q: 4}, "should have the rank 8, but has 4"),
         ({}, {Q: 0}, "its rank is 0"),
+        ({"alpha_pattern": {"(": 2}}, {Q: 4}, "damaged: unet.alpha_pattern has"),
+        ({"alpha_pattern": ["a"]}, {Q: 4}, "damaged: unet.alpha_pattern is"),
+        ({"rank_pattern": {"to_q": "two"}}, {Q: 4}, "damaged: unet.rank_pattern is 'two', no number"),
+        ({"lora_alpha": "x"}, {Q: 4}, "damaged: unet.lora_alpha is 'x', no number"),
     ],
 )
 def test_what_is_not_honoured_is_refused_by_name(

@@ -213,6 +213,29 @@ def test_the_transparent_level_of_a_16_bit_png() -> None:
     assert photo.rgb[0, :, 0].tolist() == [0, 1, 255]
 
 
+def test_the_transparent_colour_of_other_depths() -> None:
+    deep = np.full((2, 3, 3), (0x8000, 0x4000, 0x2000), np.uint16)
+    deep[0, 0] = 0
+    photo = load_photo(png(16, 2, deep, ((b"tRNS", struct.pack(">HHH", 0x8000, 0x4000, 0x2000)),)))
+    assert photo.alpha is not None
+    assert photo.alpha.tolist() == [[255, 0, 0], [0, 0, 0]]
+    header = struct.pack(">IIBBBBB", 4, 1, 2, 0, 0, 0, 0)  # four pixels of two bits: 0, 1, 2, 3
+    chunks = ((b"IHDR", header), (b"tRNS", b"\0\1"), (b"IDAT", zlib.compress(b"\0\x1b")), (b"IEND", b""))
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    photo = load_photo(data)
+    assert photo.alpha is not None
+    assert photo.alpha.tolist() == [[255, 0, 255, 255]]
+    assert photo.rgb[0, :, 0].tolist() == [0, 85, 170, 255]
+
+
+def test_significant_bits_far_into_the_file() -> None:
+    twelve = (np.arange(256) * 4095 // 255).astype(np.uint16)[None].repeat(2, 0)
+    data = png(16, 0, twelve, ((b"tEXt", b"Comment\0" + b"x" * 9000), (b"sBIT", bytes([12]))))
+    assert (load_photo(data).rgb[0, :, 0] == RAMP[0]).all()
+
+
 def test_pillow_still_reads_twelve_bits_as_this_expects() -> None:
     with Image.open(BytesIO(tiff(np.zeros((2, 2), np.uint16), 12))) as image:
         assert isinstance(image, TiffImagePlugin.TiffImageFile)
