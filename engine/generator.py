@@ -37,6 +37,7 @@ from models.store import resolve
 Array = npt.NDArray[np.float32]
 
 _CUTTING = [name for name in signature(cut_out).parameters if name != "photo"]
+_PAINTING = [own.name for own in fields(GenerationOptions) if own.name != "prompt"]
 _MOST_PAINTED = 10_000  # of which one is kept
 
 
@@ -166,6 +167,7 @@ class BackgroundGenerator:
         **options: Any,
     ) -> Result:
         """Paints a background from a prompt; options as in `paint`, of which this is the end."""
+        no_others(options, [*_PAINTING, "latents", "cancelled"])
         result: Result | None = None
         for progress in self.paint(scene, prompt, preset, best_of=best_of, good_enough=good_enough, **options):
             result = progress.result
@@ -249,7 +251,7 @@ class BackgroundGenerator:
         """
         if not isinstance(scene, Scene):
             raise InvalidOptions(f"a scene is what `prepare` gives, got {shown(scene)}")
-        no_others(options, [own.name for own in fields(GenerationOptions) if own.name != "prompt"])
+        no_others(options, _PAINTING)
         with collected_notes() as notes:
             resolved = resolve_options(self.folder, prompt, preset, **options)
             for remark in self._text_encoder.remarks(resolved.prompt):

@@ -79,7 +79,9 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "cut_out": (lambda **o: cut_out(**{"photo": PHOTO, "mask": MASK, **o}),
                 ("photo", "mask", "canvas", "subject_scale", "subject_position")),
     "cut_out with hints": (lambda **o: cut_out(**{"photo": PHOTO, **o}), ("mask_model", "box", "keep", "drop")),
-    "generate": (painted, ("prompt", "preset", "best_of", "latents", *GenerationOptions.__dataclass_fields__)),
+    "generate": (painted, ("prompt", "preset", "best_of", "latents", "cancelled",
+                           *GenerationOptions.__dataclass_fields__)),
+    "paint": (lambda **o: list(nano().paint(scene(), "a beach", num_inference_steps=1, **o)), ("count",)),
     "generate best of": (lambda **o: painted(best_of=2, **o), ("good_enough",)),
     "scene": (lambda **o: nano().generate(o["scene"], "a beach", num_inference_steps=1), ("scene",)),
     "on": (lambda **o: cut_out(PHOTO, mask=MASK).on(**{"background": "white", **o}),
@@ -123,7 +125,7 @@ def test_every_wrong_value_ends_in_a_cyclorama_error(
 def test_every_public_call_is_tried() -> None:
     """Parameters of what the package exports that no call above names."""
     tried = {parameter for _, parameters in CALLS.values() for parameter in parameters}
-    for name in ("load", "prepare", "generate", "steps"):
+    for name in ("load", "prepare", "generate", "paint", "steps"):
         parameters = inspect.signature(getattr(BackgroundGenerator, name)).parameters
         assert {p for p in parameters if p not in ("self", "options", "kwargs")} - tried == set(), name
     for function in (cut_out, find_subject, load_photo, engine.Cutout.on):
