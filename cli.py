@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 from threading import Event, Thread
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, ParamSpec, TypeVar
 
 import click
 
@@ -41,7 +41,7 @@ def _clear_errors(command: Callable[P, T]) -> Callable[P, T]:
 
         _show_notes()
         if not sys.warnoptions:
-            warnings.simplefilter("ignore")  # of libraries, of damaged metadata and their own future
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, which costs nothing
         if not sys.stderr.isatty():
             os.environ.setdefault("TQDM_DISABLE", "1")  # for the bars of libraries, which ask no one
         try:
@@ -153,8 +153,8 @@ class _FileType(click.ParamType[_File]):
         return _Standard.STREAM if value == "-" else Path(value)
 
 
-def _read_standard_input(**files: _File | None) -> dict[str, Path | bytes | None]:
-    """The same files, and in the place of that which is `-` what comes from standard input."""
+def _with_standard_input(**files: _File | None) -> dict[str, Path | BinaryIO | None]:
+    """The same files, and in the place of that which is `-` standard input."""
     from engine.errors import InvalidOptions
 
     wanted = [name for name, file in files.items() if file is _Standard.STREAM]
@@ -164,7 +164,7 @@ def _read_standard_input(**files: _File | None) -> dict[str, Path | bytes | None
         raise InvalidOptions(f"the {wanted[0]} is `-`, standard input, but that is closed; pipe a file into it")
     if wanted and sys.stdin.isatty():
         raise InvalidOptions(f"the {wanted[0]} is `-`, standard input, but that is a terminal; pipe a file into it")
-    return {name: sys.stdin.buffer.read() if isinstance(file, _Standard) else file for name, file in files.items()}
+    return {name: sys.stdin.buffer if isinstance(file, _Standard) else file for name, file in files.items()}
 
 
 def _check_standard_output(as_json: bool = False) -> None:
@@ -349,10 +349,10 @@ def generate(
         raise InvalidOptions("--good-enough goes with --best-of; say how many to paint at most")
     pictures = _Pictures.named(photo, output, count, kind, as_json)
     pictures.check(
-        _paths(photo, mask, keep, drop, None if _is_colour(background) else background),
+        _paths(photo, mask, keep, drop, background),
         text=(prompt or "") + (options["negative_prompt"] or ""),
     )
-    files = _read_standard_input(
+    files = _with_standard_input(
         photo=photo, mask=mask, keep=keep, drop=drop, background=_Standard.STREAM if background == "-" else None
     )
     if prompt is None:
@@ -405,7 +405,7 @@ _FOR_PAINTING = (
 
 def _put_on_given(
     photo: Photo,
-    background: str | Path | bytes | None,
+    background: str | Path | BinaryIO | None,
     pictures: _Pictures,
     source: _File,
     cutting: dict[str, Any],
@@ -434,15 +434,7 @@ def _paths(*inputs: Any) -> list[Any]:
     return ["/dev/stdin" if one in (_Standard.STREAM, "-") else one for one in inputs]
 
 
-def _is_colour(background: str | None) -> bool:
-    """Whether a background is no file, so that none of that name can be an input."""
-    try:
-        return background is None or not (background == "-" or Path(background).is_file())
-    except (OSError, ValueError):  # what no file can be called, or where none may be looked for
-        return True
-
-
-def _given(source: Path | bytes | None) -> Path | bytes:
+def _given(source: Path | BinaryIO | None) -> Path | BinaryIO:
     assert source is not None
     return source
 
@@ -584,7 +576,7 @@ def mask(
         if output.suffix.lower() != ".png":
             raise InvalidOptions(f"a mask is written as .png, which loses nothing; got {output.name!r}")
         check_output(output, _paths(photo, keep, drop))
-    files = _read_standard_input(photo=photo, keep=keep, drop=drop)
+    files = _with_standard_input(photo=photo, keep=keep, drop=drop)
     loaded = load_photo(_given(files["photo"]))
     hints: dict[str, Any] = {"box": box, "keep": files["keep"], "drop": files["drop"]}
     with _stages("looking for the subject"):

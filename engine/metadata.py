@@ -31,7 +31,9 @@ _KEPT_OF_EXPOSURE = (
     _Base.DigitalZoomRatio, _Base.SceneCaptureType, _Base.GainControl, _Base.Contrast, _Base.Saturation,
     _Base.Sharpness, _Base.LensSpecification, _Base.LensMake, _Base.LensModel,
 )  # fmt: skip
-_LONGEST, _ROOM = 4000, 15_000  # characters of one statement, and of all: a JPEG has room for 65,000 bytes
+_LONGEST = 4000  # characters of one statement
+# Bytes of all statements as XML, where a letter takes five at most and a statement's tags forty: a JPEG holds 65,000.
+_ROOM, _OF_A_LETTER, _OF_TAGS = 60_000, 5, 40
 _LARGEST_XMP = 1_000_000  # bytes; no packet that people write comes near
 
 _SOURCE_TYPE = "Iptc4xmpExt:DigitalSourceType"
@@ -167,9 +169,10 @@ def statements(image: Image.Image) -> Statements:
                     continue
                 texts = []
                 for value in values:
-                    text = _NO_XML.sub("", value).strip()[: min(_LONGEST, room)]
-                    room -= len(text)
-                    texts += [text] if text else []
+                    text = _NO_XML.sub("", value).strip()[: min(_LONGEST, max(0, room - _OF_TAGS) // _OF_A_LETTER)]
+                    if text:
+                        texts.append(text)
+                        room -= _OF_A_LETTER * len(text) + _OF_TAGS
                 if texts:
                     found[name] = tuple(texts)
         except Exception:
@@ -209,11 +212,11 @@ def _encoding(packet: bytes) -> str:
 def marked_as_painted(xmp: bytes | None) -> bytes:
     """What is kept of a photo's statements, and that a machine painted part of the picture (IPTC's digitalSourceType).
 
-    A mark that the photo brought along stays if it says that a machine made all of it.
+    A mark that the photo brought along stays if it says that a trained machine made all or part of it.
     """
     values = dict(_of_packet(xmp)) if xmp else {}
     marks = values.get(_SOURCE_TYPE, [])
-    if not any("lgorithmic" in mark for mark in marks):
+    if not any(mark.endswith("rainedAlgorithmicMedia") for mark in marks):
         values[_SOURCE_TYPE] = [_PAINTED]
     return Statements({name: tuple(texts) for name, texts in values.items()}).packet()
 

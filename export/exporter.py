@@ -14,7 +14,8 @@ from typing import Any
 
 import psutil
 
-from engine.backends import ONNX_FILE, OPENVINO_FILE, open_session
+from engine.backends import open_session
+from engine.diffusion.model_folder import ModelFolder
 from engine.diffusion.tokenizer import ClipTokenizer
 from engine.errors import BadModel, CannotWrite, CycloramaError, first_line
 from export import verification
@@ -116,7 +117,9 @@ def export_checkpoint(
                 partial, format, calibration or Calibration.load(), recipe or Recipe(), progress
             )
             # Of what is delivered, which is another than the float UNet that was held against PyTorch before.
-            errors["unet"] = of_unet.relative_error(open_session(_file(partial, "unet", format), format))
+            errors["unet"] = of_unet.relative_error(
+                open_session(ModelFolder(partial).component("unet", format), format)
+            )
         manifest["verification"] = {"max_relative_error": errors}
         _save_manifest({**manifest, "sha256": hashes(partial)}, partial)
         if out.exists():
@@ -196,10 +199,6 @@ def _check_tokenizer(tokenizer: Any, folder: Path) -> None:
         raise ExportFailed(f"the checkpoint's tokenizer cannot be used: {error}") from error
     if ours != list(theirs):
         raise ExportFailed(f"the checkpoint's tokenizer reads {sentence!r} as {theirs}, and here it would be {ours}")
-
-
-def _file(folder: Path, component: str, format: Format) -> Path:
-    return folder / component / (OPENVINO_FILE if format == "openvino" else ONNX_FILE)
 
 
 def _save_config(network: Any, folder: Path) -> None:

@@ -103,7 +103,7 @@ def why_no_weights(path: Path) -> str | None:
     if head.lstrip()[:1] == b"<":
         return "is a web page, not the weights themselves; fetch it again, past the page that asks for a login"
     length, size = int.from_bytes(head[:8], "little"), path.stat().st_size
-    if len(head) < 9 or not is_safe or length + 8 > size:
+    if len(head) < 9 or not is_safe or length + 8 > size or length > _LONGEST_HEADER:
         return "is no .safetensors file that can be read, or is cut off; fetch it again"
     try:
         with path.open("rb") as file:
@@ -119,6 +119,7 @@ def why_no_weights(path: Path) -> str | None:
     return None if end <= size else f"is cut off: it has {size} of {end} bytes; fetch it again"
 
 
+_LONGEST_HEADER = 100_000_000  # bytes, as safetensors itself allows
 _CONVERT = (
     "import sys, torch; from safetensors.torch import save_file; c = torch.load(sys.argv[1], weights_only=True); "
     "c = c.get('state_dict', c); "

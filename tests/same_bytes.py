@@ -4,7 +4,7 @@
     .venv/bin/python tests/same_bytes.py ../before .
 
 Runs each command and each Python call below in both trees, with this interpreter's packages, and compares every file
-and what was printed. Takes about four minutes. Exits with 1 where anything differs.
+and what was printed. Takes two to four minutes. Exits with 1 where anything differs.
 """
 
 from __future__ import annotations

@@ -227,6 +227,8 @@ CAMERA = b"http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
         (with_xmp("JPEG"), EXPECTED),  # made by a machine as a whole, which it stays
         (with_xmp("JPEG", XMP.replace(TRAINED.encode(), CAMERA)),
          {**EXPECTED, "Iptc4xmpExt:DigitalSourceType": (COMPOSITE,)}),
+        (with_xmp("JPEG", XMP.replace(TRAINED.encode(), CAMERA.replace(b"digitalCapture", b"algorithmicallyEnhanced"))),
+         {**EXPECTED, "Iptc4xmpExt:DigitalSourceType": (COMPOSITE,)}),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("out", ["PNG", "JPEG", "WEBP"])
@@ -254,6 +256,15 @@ def test_the_orientation_of_exif_that_is_cut_off(kind: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert load_photo(written(kind, exif=whole[:90])).size == (12, 20)
+
+
+@pytest.mark.parametrize("flood", [(b"&amp;" * 4000, 20), (b"&lt;", 5000), ("🐈".encode() * 4000, 9)])
+def test_any_number_of_statements_fits_into_a_jpeg(flood: tuple[bytes, int]) -> None:
+    text, number = flood
+    packet = XMP.replace(b"<rdf:li>Her Friend</rdf:li>", (b"<rdf:li>" + text + b"</rdf:li>") * number)
+    kept = read_back(cut_out(with_xmp("PNG", packet), mask=MASK).on("white").encode("JPEG"))[2]["dc:creator"]
+    assert kept[0] == "Ann Ä. Photographer"
+    assert len(kept) > 1
 
 
 def test_long_statements_fit_into_every_format() -> None:
