@@ -27,7 +27,7 @@ pictures: $(VENV)/.runtime  ## the README's pictures
 
 nano: $(VENV)/.dev  ## the embedded model, exported again from its checkpoint
 	rm -rf models/nano/onnx
-	$(VENV)/bin/python -c "from export import export_checkpoint; export_checkpoint('models/nano/checkpoint', 'models/nano/onnx', format='onnx', name='nano')"
+	$(VENV)/bin/python -c "from cyclorama.export import export_checkpoint; export_checkpoint('models/nano/checkpoint', 'models/nano/onnx', format='onnx', name='nano')"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, ParamSpec, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from engine import Photo, Picture
-    from models.catalogue import ModelEntry
+    from cyclorama import Photo, Picture
+    from cyclorama.models.catalogue import ModelEntry
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def _clear_errors(command: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        from engine.errors import CycloramaError, InvalidOptions
+        from cyclorama.engine.errors import CycloramaError, InvalidOptions
 
         _show_notes()
         if not sys.warnoptions:
@@ -155,7 +155,7 @@ class _FileType(click.ParamType[_File]):
 
 def _with_standard_input(**files: _File | None) -> dict[str, Path | BinaryIO | None]:
     """The same files, and in the place of that which is `-` standard input."""
-    from engine.errors import InvalidOptions
+    from cyclorama.engine.errors import InvalidOptions
 
     wanted = [name for name, file in files.items() if file is _Standard.STREAM]
     if len(wanted) > 1:
@@ -168,7 +168,7 @@ def _with_standard_input(**files: _File | None) -> dict[str, Path | BinaryIO | N
 
 
 def _check_standard_output(as_json: bool = False) -> None:
-    from engine.errors import InvalidOptions
+    from cyclorama.engine.errors import InvalidOptions
 
     if as_json:
         raise InvalidOptions("--json prints to standard output too; name a file with -o")
@@ -325,10 +325,10 @@ def generate(
       cyclorama generate me.jpg --background beach.jpg --colour-match
       cyclorama generate - -p "grey studio backdrop" -o - --format jpeg < shoe.png > shoe.jpg
     """
-    from engine import BackgroundGenerator, InvalidOptions, load_photo
-    from engine.compositing.placement import Layout
-    from engine.growth import object_extension
-    from engine.options import check_prompt, resolve_options
+    from cyclorama import BackgroundGenerator, InvalidOptions, load_photo
+    from cyclorama.engine.compositing.placement import Layout
+    from cyclorama.engine.growth import object_extension
+    from cyclorama.engine.options import check_prompt, resolve_options
 
     if [prompt is not None, background is not None, blur].count(True) != 1:
         raise InvalidOptions("say what the background is: either -p PROMPT, --background or --blur")
@@ -415,7 +415,7 @@ def _put_on_given(
     **_painting: Any,
 ) -> None:
     """The subject on a background that is there already; None: on its own, out of focus."""
-    from engine import Background, cut_out
+    from cyclorama import Background, cut_out
 
     chosen = None if background is None else Background.load(background)
     if chosen is not None:
@@ -451,7 +451,7 @@ class _Pictures:
     @classmethod
     def named(cls, photo: _File, output: _File | None, count: int, kind: str | None, as_json: bool) -> _Pictures:
         """OUT, or OUT-1 to OUT-N; left open, the first names that are free in the current folder."""
-        from engine.errors import InvalidOptions
+        from cyclorama.engine.errors import InvalidOptions
 
         if output is _Standard.STREAM:
             if count > 1:
@@ -468,13 +468,13 @@ class _Pictures:
         return [path.name for path in self.paths] or ["standard output"]
 
     def _kinds(self) -> set[str]:
-        from engine.files import image_format
+        from cyclorama.engine.files import image_format
 
         return {image_format(path) for path in self.paths} or {self.kind}
 
     def check(self, inputs: list[Any], text: str) -> None:
         """Refuses, before any work, files that cannot be written, that are inputs, or that cannot hold a prompt."""
-        from engine.files import check_format, check_output
+        from cyclorama.engine.files import check_format, check_output
 
         for path in self.paths:
             check_output(path, inputs)
@@ -482,13 +482,13 @@ class _Pictures:
             check_format(kind, text=text)
 
     def check_size(self, size: tuple[int, int]) -> None:
-        from engine.files import check_format
+        from cyclorama.engine.files import check_format
 
         for kind in self._kinds():
             check_format(kind, size=size)
 
     def check_transparency(self, has_alpha: bool) -> None:
-        from engine.files import check_format
+        from cyclorama.engine.files import check_format
 
         for kind in self._kinds():
             check_format(kind, has_alpha=has_alpha)
@@ -511,7 +511,7 @@ class _Pictures:
 
 
 def _output_names(stem: str, output: Path | None, count: int) -> list[Path]:
-    from engine.errors import InvalidOptions
+    from cyclorama.engine.errors import InvalidOptions
 
     if output is not None and count == 1:
         return [output]
@@ -557,10 +557,10 @@ def mask(
     """
     from PIL import Image
 
-    from engine import cut_out, load_photo
-    from engine.errors import InvalidOptions
-    from engine.files import check_output, encode_image, write_whole
-    from engine.matting.subject import Hints, subject_alpha
+    from cyclorama import cut_out, load_photo
+    from cyclorama.engine.errors import InvalidOptions
+    from cyclorama.engine.files import check_output, encode_image, write_whole
+    from cyclorama.engine.matting.subject import Hints, subject_alpha
 
     if output is _Standard.STREAM:
         _check_standard_output()
@@ -640,7 +640,7 @@ def export(
       cyclorama export ./my-checkpoint ./my-model --precision int8
       cyclorama export sd15-inpaint ./sd15-fast --lora lcm-lora-sd15 --tiny-vae taesd
     """
-    from export.request import Recipe, check_request, stages
+    from cyclorama.export.request import Recipe, check_request, stages
 
     if kind:
         options["recipe"] = Recipe(kind)
@@ -648,12 +648,12 @@ def export(
     has_calibration = bool(calibration_images or calibration_prompts)
     check_request(source, out_dir, has_calibration=has_calibration, **options)
     if has_calibration:
-        from export import Calibration
+        from cyclorama.export import Calibration
 
         options["calibration"] = Calibration.load(calibration_images, calibration_prompts)
     named = stages(options["loras"], options["tiny_vae"], options["precision"])
     with _stages("loading torch", 1 + len(named)) as progress:
-        from export import export_checkpoint
+        from cyclorama.export import export_checkpoint
 
         folder = export_checkpoint(source, out_dir, progress=progress, **options)
     manifest = json.loads((folder / "cyclorama.json").read_text())
@@ -676,8 +676,8 @@ def list_models(as_json: bool) -> None:
     """List the models that have a name."""
     from dataclasses import asdict
 
-    from models.catalogue import CATALOGUE, MASK_MODELS
-    from models.store import format_size
+    from cyclorama.models.catalogue import CATALOGUE, MASK_MODELS
+    from cyclorama.models.store import format_size
 
     if as_json:
         _print_json(
@@ -704,7 +704,7 @@ def list_models(as_json: bool) -> None:
 @_clear_errors
 def show(name: str, as_json: bool) -> None:
     """Show all that is known about a model."""
-    from models.catalogue import find_entry
+    from cyclorama.models.catalogue import find_entry
 
     facts = _facts(find_entry(name))
     if as_json:
@@ -721,13 +721,13 @@ def show(name: str, as_json: bool) -> None:
 @_clear_errors
 def pull(name: str, format: Any) -> None:
     """Fetch a model, export it to the local store and check it."""
-    from models.catalogue import find_entry
+    from cyclorama.models.catalogue import find_entry
 
     find_entry(name)
-    from export.request import stages
+    from cyclorama.export.request import stages
 
     with _stages(total=2 + len(stages())) as progress:
-        from export import pull as pull_model
+        from cyclorama.export import pull as pull_model
 
         folder = pull_model(name, format=format, progress=progress)
     _print_path(folder)
@@ -738,8 +738,8 @@ def pull(name: str, format: Any) -> None:
 @_clear_errors
 def verify(model: str) -> None:
     """Check a model's files against the sums in its manifest."""
-    from models.store import resolve
-    from models.store import verify as verify_files
+    from cyclorama.models.store import resolve
+    from cyclorama.models.store import verify as verify_files
 
     with _stages("reading the files"):
         number = verify_files(resolve(model))
@@ -747,7 +747,7 @@ def verify(model: str) -> None:
 
 
 def _state(entry: ModelEntry) -> str:
-    from models.store import is_present
+    from cyclorama.models.store import is_present
 
     if entry.is_part:
         return entry.kind
@@ -757,7 +757,7 @@ def _state(entry: ModelEntry) -> str:
 
 
 def _facts(entry: ModelEntry) -> dict[str, Any]:
-    from models.store import format_size, is_present, stored
+    from cyclorama.models.store import format_size, is_present, stored
 
     return {
         "name": entry.name,
@@ -809,10 +809,10 @@ def benchmark(
       cyclorama benchmark --shapes sd15 --output figures.json --plots plots
       cyclorama benchmark --masks
     """
-    from benchmarks.report import plot, tables
-    from benchmarks.run import PEERS, benchmark
-    from engine.errors import InvalidOptions
-    from engine.files import check_file, write_whole
+    from cyclorama.benchmarks.report import plot, tables
+    from cyclorama.benchmarks.run import PEERS, benchmark
+    from cyclorama.engine.errors import InvalidOptions
+    from cyclorama.engine.files import check_file, write_whole
 
     if mask_models and not masks:
         raise InvalidOptions("--mask-model goes with --masks")
@@ -855,7 +855,7 @@ def benchmark(
 @_clear_errors
 def doctor(as_json: bool) -> None:
     """Tell what this machine offers, and try the engine out on it."""
-    from engine.doctor import examine
+    from cyclorama.engine.doctor import examine
 
     with _stages("trying the backends"):
         report = examine()

@@ -9,7 +9,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from engine.machine import available_cores
+from cyclorama.engine.machine import available_cores
 
 PRECISIONS = ("int8", "bf16", "f32")
 _M, _K, _N = 4096, 4096, 4096

@@ -1,4 +1,6 @@
-"""One contender in a process of its own: `python -m benchmarks.contender SPEC` prints what it took as a line of JSON.
+"""One contender in a process of its own.
+
+`python -m cyclorama.benchmarks.contender SPEC` prints what it took as a line of JSON.
 
 A process each, so that peak memory is that of one pipeline and no library's threads stand in another's way.
 """
@@ -52,7 +54,7 @@ class Contender:
         """
         spec = {**dataclasses.asdict(self), "photo": str(photo), "mask": str(mask), "scratch": str(scratch)}
         child = subprocess.run(
-            [sys.executable, "-P", "-m", "benchmarks.contender", json.dumps(spec)],
+            [sys.executable, "-P", "-m", "cyclorama.benchmarks.contender", json.dumps(spec)],
             env={**os.environ, **self.environment, "TQDM_DISABLE": "1"},
             capture_output=True,
             text=True,
@@ -69,7 +71,7 @@ class _Ours:
     """Photo file to PNG file, the subject's mask included; then another prompt on the same photo."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
-        from engine import BackgroundGenerator
+        from cyclorama import BackgroundGenerator
 
         self._spec = spec
         self._generator = BackgroundGenerator.load(spec["folder"], backend=spec["backend"], exact=spec["is_exact"])
@@ -226,7 +228,7 @@ def _main() -> None:
         load = time.perf_counter() - start
         first = contender.paint(_PROMPTS[0])
         runs = [contender.paint(_PROMPTS[1 + i % 2]) for i in range(spec["repeats"])]
-        from engine.machine import peak_memory
+        from cyclorama.engine.machine import peak_memory
 
         result = {"load": load, "first": first, "runs": runs, "peak_memory": peak_memory()}
     print(json.dumps(result))

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from engine.photo import Pixels
-from models.debian import fetch_package
-from models.store import writable_home
+from cyclorama.engine.photo import Pixels
+from cyclorama.models.debian import fetch_package
+from cyclorama.models.store import writable_home
 
 _STAMPS = {
     "animals/birds": "crowned_crane helmeted_guineafowl peacock pink_flamingo",

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.shapes import recipe_key
-from engine import BackgroundGenerator, Result, Scene
-from export import Calibration, export_checkpoint
-from export.drift import drift
-from models.catalogue import embedded
-from models.store import MANIFEST
+from cyclorama import BackgroundGenerator, Result, Scene
+from cyclorama.benchmarks.shapes import recipe_key
+from cyclorama.export import Calibration, export_checkpoint
+from cyclorama.export.drift import drift
+from cyclorama.models.catalogue import embedded
+from cyclorama.models.store import MANIFEST
 
 _PLAIN = {"num_inference_steps": 20, "cache_interval": 1, "guidance_interval": (0.0, 1.0)}
 _CACHED = {**_PLAIN, "cache_interval": 3}

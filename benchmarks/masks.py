@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from benchmarks import cutouts
-from benchmarks.cutouts import Cutout
-from engine import BackgroundGenerator, NoSubject
-from engine.compositing.finish import composite
-from engine.growth import best, object_extension
-from engine.matting.foreground import foreground_colours
-from engine.matting.networks import mask_network
-from engine.matting.subject import Hints, find_subject
-from engine.photo import Pixels
+from cyclorama import BackgroundGenerator, NoSubject
+from cyclorama.benchmarks import cutouts
+from cyclorama.benchmarks.cutouts import Cutout
+from cyclorama.engine.compositing.finish import composite
+from cyclorama.engine.growth import best, object_extension
+from cyclorama.engine.matting.foreground import foreground_colours
+from cyclorama.engine.matting.networks import mask_network
+from cyclorama.engine.matting.subject import Hints, find_subject
+from cyclorama.engine.photo import Pixels
 
 Progress = Callable[[str], None]
 

@@ -1,11 +1,11 @@
-"""`python -m benchmarks.readme` puts the committed figures into the README and draws the plots beside its pictures."""
+"""Puts the committed figures into the README and draws its plots: `python -m cyclorama.benchmarks.readme`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from benchmarks.report import plot, tables
+from cyclorama.benchmarks.report import plot, tables
 
 _ROOT = Path(__file__).parent.parent
 BLOCKS = {"benchmark": "results.json", "masks": "masks.json"}

@@ -18,14 +18,14 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from benchmarks import ceiling, fidelity, masks, shapes
-from benchmarks.contender import Contender
-from engine import BackgroundGenerator, CycloramaError, InvalidOptions, find_subject, load_photo
-from engine.diffusion.model_folder import ModelFolder
-from engine.machine import available_cores, cpu_features, cpu_name
-from engine.notes import note
-from export import Calibration
-from models.store import resolve, writable_home
+from cyclorama import BackgroundGenerator, CycloramaError, InvalidOptions, find_subject, load_photo
+from cyclorama.benchmarks import ceiling, fidelity, masks, shapes
+from cyclorama.benchmarks.contender import Contender
+from cyclorama.engine.diffusion.model_folder import ModelFolder
+from cyclorama.engine.machine import available_cores, cpu_features, cpu_name
+from cyclorama.engine.notes import note
+from cyclorama.export import Calibration
+from cyclorama.models.store import resolve, writable_home
 
 Progress = Callable[[str], None]
 

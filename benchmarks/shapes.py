@@ -23,12 +23,12 @@ from diffusers import (
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from engine.backends import ONNX_FILE, OPENVINO_FILE, open_session, random_feeds
-from export import Recipe, export_checkpoint, qdq, quantisation
-from export.request import Format
-from export.source import load_pipeline, use_distilled_scheduler
-from export.trace import components, trace
-from models.catalogue import embedded
+from cyclorama.engine.backends import ONNX_FILE, OPENVINO_FILE, open_session, random_feeds
+from cyclorama.export import Recipe, export_checkpoint, qdq, quantisation
+from cyclorama.export.request import Format
+from cyclorama.export.source import load_pipeline, use_distilled_scheduler
+from cyclorama.export.trace import components, trace
+from cyclorama.models.catalogue import embedded
 
 _TOKENIZER = embedded("nano") / "tokenizer"
 

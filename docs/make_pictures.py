@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from benchmarks.masks import PROMPTS
-from engine import BackgroundGenerator, Picture, cut_out
+from cyclorama import BackgroundGenerator, Picture, cut_out
+from cyclorama.benchmarks.masks import PROMPTS
 
 DOCS = Path(__file__).parent
 ROWS = {

@@ -9,7 +9,7 @@ from numbers import Real
 
 import numpy as np
 
-from engine.errors import InvalidOptions
+from cyclorama.engine.errors import InvalidOptions
 
 _COUNTS = {2: "two", 4: "four"}
 

@@ -7,19 +7,19 @@ from functools import cached_property
 
 from PIL import Image
 
-from engine.checks import yes_or_no
-from engine.compositing.background import Background
-from engine.compositing.finish import finish
-from engine.compositing.light import Light, light
-from engine.compositing.placement import Layout, Placement
-from engine.errors import InvalidOptions
-from engine.machine import peak_memory
-from engine.matting.foreground import foreground_colours
-from engine.matting.subject import Hints, subject_alpha
-from engine.notes import collected_notes
-from engine.photo import Photo, Pixels, Source, load_photo
-from engine.picture import Picture
-from engine.timing import timed
+from cyclorama.engine.checks import yes_or_no
+from cyclorama.engine.compositing.background import Background
+from cyclorama.engine.compositing.finish import finish
+from cyclorama.engine.compositing.light import Light, light
+from cyclorama.engine.compositing.placement import Layout, Placement
+from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.machine import peak_memory
+from cyclorama.engine.matting.foreground import foreground_colours
+from cyclorama.engine.matting.subject import Hints, subject_alpha
+from cyclorama.engine.notes import collected_notes
+from cyclorama.engine.photo import Photo, Pixels, Source, load_photo
+from cyclorama.engine.picture import Picture
+from cyclorama.engine.timing import timed
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import psutil
 
-from engine.errors import CycloramaError, NoHome
-from engine.generator import BackgroundGenerator
-from engine.machine import available_cores, cgroup_quota, cpu_features, cpu_name
-from models.catalogue import CATALOGUE
-from models.store import is_present, writable_home
+from cyclorama.engine.errors import CycloramaError, NoHome
+from cyclorama.engine.generator import BackgroundGenerator
+from cyclorama.engine.machine import available_cores, cgroup_quota, cpu_features, cpu_name
+from cyclorama.models.catalogue import CATALOGUE
+from cyclorama.models.store import is_present, writable_home
 
 _PACKAGES = (
     "cyclorama",
@@ -68,7 +68,7 @@ def _version(package: str) -> str:
 
 
 def _openvino_devices() -> list[str]:
-    from engine.backends.probe import why_openvino_fails
+    from cyclorama.engine.backends.probe import why_openvino_fails
 
     reason = why_openvino_fails()
     if reason is not None:
@@ -86,7 +86,7 @@ def _onnx_providers() -> list[str]:
 
 def _try(backend: Any) -> str:
     """Four steps of nano on a grey picture with a white square for a subject."""
-    from engine.backends.probe import why_openvino_fails
+    from cyclorama.engine.backends.probe import why_openvino_fails
 
     if backend == "openvino" and (reason := why_openvino_fails()) is not None:
         return f"fails: {reason}"

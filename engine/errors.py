@@ -16,7 +16,7 @@
 Every message is one line: what was wrong, what was got, what to do.
 """
 
-from models.errors import BadModel, CycloramaError, DownloadFailed, ModelNotFound, NoHome, first_line
+from cyclorama.models.errors import BadModel, CycloramaError, DownloadFailed, ModelNotFound, NoHome, first_line
 
 __all__ = [
     "BackendUnavailable",

@@ -14,8 +14,8 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from engine.errors import CannotWrite, InvalidOptions
-from engine.metadata import exif_with_comment
+from cyclorama.engine.errors import CannotWrite, InvalidOptions
+from cyclorama.engine.metadata import exif_with_comment
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # of libjpeg and libwebp; PNG's is beyond what a photo may have

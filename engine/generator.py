@@ -14,25 +14,25 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engine.backends import Backend, Device, Tensor, choose_backend
-from engine.checks import no_others, number, one_of, shown, whole_number, yes_or_no
-from engine.compositing.finish import finish
-from engine.cutout import cut_out
-from engine.diffusion.frame import Frame
-from engine.diffusion.model_folder import ModelFolder
-from engine.diffusion.networks import VAE, TextEncoder, UNet, guidance_scale_embedding
-from engine.diffusion.samplers import make_sampler
-from engine.errors import BadModel, Cancelled, InvalidOptions
-from engine.growth import Best
-from engine.machine import peak_memory
-from engine.metadata import marked_as_painted
-from engine.notes import collected_notes, note
-from engine.options import GenerationOptions, Preset, resolve_options
-from engine.photo import Source
-from engine.picture import Result
-from engine.scene import Scene
-from engine.timing import timed
-from models.store import resolve
+from cyclorama.engine.backends import Backend, Device, Tensor, choose_backend
+from cyclorama.engine.checks import no_others, number, one_of, shown, whole_number, yes_or_no
+from cyclorama.engine.compositing.finish import finish
+from cyclorama.engine.cutout import cut_out
+from cyclorama.engine.diffusion.frame import Frame
+from cyclorama.engine.diffusion.model_folder import ModelFolder
+from cyclorama.engine.diffusion.networks import VAE, TextEncoder, UNet, guidance_scale_embedding
+from cyclorama.engine.diffusion.samplers import make_sampler
+from cyclorama.engine.errors import BadModel, Cancelled, InvalidOptions
+from cyclorama.engine.growth import Best
+from cyclorama.engine.machine import peak_memory
+from cyclorama.engine.metadata import marked_as_painted
+from cyclorama.engine.notes import collected_notes, note
+from cyclorama.engine.options import GenerationOptions, Preset, resolve_options
+from cyclorama.engine.photo import Source
+from cyclorama.engine.picture import Result
+from cyclorama.engine.scene import Scene
+from cyclorama.engine.timing import timed
+from cyclorama.models.store import resolve
 
 Array = npt.NDArray[np.float32]
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageFilter
 
-from engine.matting.networks import DEFAULT_MASK_MODEL, mask_network
-from engine.picture import Result
+from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL, mask_network
+from cyclorama.engine.picture import Result
 
 _SIDE = 320  # of the square that both masks are compared on
 _SLACK = 3  # cells: the two masks come from different networks and sizes; so near the edge nothing counts as growth

@@ -8,11 +8,11 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.checks import number, one_of, several, text, whole_number, yes_or_no
-from engine.diffusion.model_folder import ModelFolder
-from engine.diffusion.samplers import SAMPLERS, TIMESTEP_SPACINGS, default_spacing, make_sampler, not_followed
-from engine.errors import InvalidOptions
-from engine.notes import note
+from cyclorama.engine.checks import number, one_of, several, text, whole_number, yes_or_no
+from cyclorama.engine.diffusion.model_folder import ModelFolder
+from cyclorama.engine.diffusion.samplers import SAMPLERS, TIMESTEP_SPACINGS, default_spacing, make_sampler, not_followed
+from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.notes import note
 
 Preset = Literal["fast", "balanced", "quality"]
 PRESETS: tuple[Preset, ...] = ("fast", "balanced", "quality")

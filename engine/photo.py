@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from engine import metadata
-from engine.errors import BadImage, first_line
-from engine.notes import collected_notes, note
-from engine.tones import as_numbers, as_shown
+from cyclorama.engine import metadata
+from cyclorama.engine.errors import BadImage, first_line
+from cyclorama.engine.notes import collected_notes, note
+from cyclorama.engine.tones import as_numbers, as_shown
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from PIL import Image
 
-from engine.checks import one_of, shown
-from engine.errors import InvalidOptions
-from engine.files import FORMATS, check_output, encode_image, image_format, write_whole
-from engine.options import GenerationOptions
+from cyclorama.engine.checks import one_of, shown
+from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.files import FORMATS, check_output, encode_image, image_format, write_whole
+from cyclorama.engine.options import GenerationOptions
 
 
 @dataclass(frozen=True, kw_only=True)

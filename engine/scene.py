@@ -9,10 +9,10 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from engine.cutout import Cutout
-from engine.diffusion.frame import Frame
-from engine.diffusion.networks import VAE
-from engine.timing import timed
+from cyclorama.engine.cutout import Cutout
+from cyclorama.engine.diffusion.frame import Frame
+from cyclorama.engine.diffusion.networks import VAE
+from cyclorama.engine.timing import timed
 
 Array = npt.NDArray[np.float32]
 

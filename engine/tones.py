@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
-from engine.errors import BadImage
-from engine.notes import note
+from cyclorama.engine.errors import BadImage
+from cyclorama.engine.notes import note
 
 Pixels = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]

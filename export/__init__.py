@@ -1,6 +1,6 @@
 """Checkpoints in, model folders out: the only home of torch beside `training`.
 
-    from export import export_checkpoint
+    from cyclorama.export import export_checkpoint
     export_checkpoint("path/to/checkpoint", "my-model", format="openvino", precision="fp16")
 
 torch and its kin are imported when they are first wanted: what was asked for can be checked before
@@ -12,16 +12,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import models  # noqa: F401 - first, for it switches off what libraries would send home
-from export.errors import ExportFailed
-from export.request import Recipe, check_request
-from models.errors import NoHome
-from models.store import persons_home
+from cyclorama.export.errors import ExportFailed
+from cyclorama.export.request import Recipe, check_request
+from cyclorama.models.errors import NoHome
+from cyclorama.models.store import persons_home
 
 if TYPE_CHECKING:
-    from export.calibration import Calibration
-    from export.exporter import export_checkpoint
-    from export.local_store import pull
+    from cyclorama.export.calibration import Calibration
+    from cyclorama.export.exporter import export_checkpoint
+    from cyclorama.export.local_store import pull
 
 __all__ = ["Calibration", "ExportFailed", "Recipe", "check_request", "export_checkpoint", "pull"]
 
@@ -30,7 +29,7 @@ _HOMES = {"Calibration": "calibration", "export_checkpoint": "exporter", "pull":
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'export' has no attribute {name!r}")
+        raise AttributeError(f"module 'cyclorama.export' has no attribute {name!r}")
     if name == "export_checkpoint" and persons_home() is None:
         raise NoHome("exporting needs NNCF, which needs a home folder; set HOME to a folder that may be written")
-    return getattr(import_module(f"export.{_HOMES[name]}"), name)
+    return getattr(import_module(f"cyclorama.export.{_HOMES[name]}"), name)

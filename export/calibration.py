@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine import BackgroundGenerator, BadImage, InvalidOptions, NoSubject, Result, Scene, load_photo
-from engine.backends import Session, Shapes, Tensor
-from engine.notes import note
+from cyclorama import BackgroundGenerator, BadImage, InvalidOptions, NoSubject, Result, Scene, load_photo
+from cyclorama.engine.backends import Session, Shapes, Tensor
+from cyclorama.engine.notes import note
 
 Feeds = dict[str, NDArray[Any]]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from engine import Result
+from cyclorama import Result
 
 Pixels = NDArray[np.uint8]
 

@@ -1,6 +1,6 @@
 """What goes wrong while a checkpoint is exported."""
 
-from models.errors import CycloramaError
+from cyclorama.models.errors import CycloramaError
 
 
 class ExportFailed(CycloramaError):

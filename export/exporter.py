@@ -14,20 +14,20 @@ from typing import Any
 
 import psutil
 
-from engine.backends import open_session
-from engine.diffusion.model_folder import ModelFolder
-from engine.diffusion.tokenizer import ClipTokenizer
-from engine.errors import BadModel, CannotWrite, CycloramaError, first_line
-from export import verification
-from export.calibration import Calibration
-from export.errors import ExportFailed
-from export.lora import fuse_lora
-from export.quantisation import quantise_folder
-from export.request import Distilled, Format, Precision, Recipe, check_request
-from export.source import load_pipeline, load_tiny_vae, use_distilled_scheduler
-from export.trace import Stored, components, save_tokenizer, trace
-from models.catalogue import CATALOGUE
-from models.store import MANIFEST, hashes
+from cyclorama.engine.backends import open_session
+from cyclorama.engine.diffusion.model_folder import ModelFolder
+from cyclorama.engine.diffusion.tokenizer import ClipTokenizer
+from cyclorama.engine.errors import BadModel, CannotWrite, CycloramaError, first_line
+from cyclorama.export import verification
+from cyclorama.export.calibration import Calibration
+from cyclorama.export.errors import ExportFailed
+from cyclorama.export.lora import fuse_lora
+from cyclorama.export.quantisation import quantise_folder
+from cyclorama.export.request import Distilled, Format, Precision, Recipe, check_request
+from cyclorama.export.source import load_pipeline, load_tiny_vae, use_distilled_scheduler
+from cyclorama.export.trace import Stored, components, save_tokenizer, trace
+from cyclorama.models.catalogue import CATALOGUE
+from cyclorama.models.store import MANIFEST, hashes
 
 Progress = Callable[[str], None]
 

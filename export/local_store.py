@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.errors import InvalidOptions
-from export.request import Format, Precision
-from models.catalogue import find_entry
-from models.errors import BadModel
-from models.store import MANIFEST, stored, verify, writable_home
+from cyclorama.engine.errors import InvalidOptions
+from cyclorama.export.request import Format, Precision
+from cyclorama.models.catalogue import find_entry
+from cyclorama.models.errors import BadModel
+from cyclorama.models.store import MANIFEST, stored, verify, writable_home
 
 
 def pull(
@@ -40,7 +40,7 @@ def pull(
         return folder
     writable_home()
     progress("loading torch")
-    from export import export_checkpoint
+    from cyclorama.export import export_checkpoint
 
     fresh = folder.with_name(f"{name}.new")
     shutil.rmtree(fresh, ignore_errors=True)

@@ -18,11 +18,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
-from engine.errors import InvalidOptions, first_line
-from export.errors import ExportFailed
-from models.catalogue import CATALOGUE
-from models.hub import fetch_file
-from models.weights import why_no_weights
+from cyclorama.engine.errors import InvalidOptions, first_line
+from cyclorama.export.errors import ExportFailed
+from cyclorama.models.catalogue import CATALOGUE
+from cyclorama.models.hub import fetch_file
+from cyclorama.models.weights import why_no_weights
 
 # kohya writes `lora_unet_a_b.lora_down.weight`, peft `unet.a.b.lora_A.weight`, older diffusers
 # `unet.a.b.lora.down.weight` and `unet.a.processor.to_q_lora.down.weight`.

@@ -16,9 +16,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from engine.backends import open_session
-from export.calibration import Feeds
-from export.trace import load_graph
+from cyclorama.engine.backends import open_session
+from cyclorama.export.calibration import Feeds
+from cyclorama.export.trace import load_graph
 
 Ranges = dict[str, tuple[float, float]]
 

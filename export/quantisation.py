@@ -17,16 +17,16 @@ import openvino as ov
 from nncf.onnx.quantization.backend_parameters import BackendParameters
 from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, AdvancedSmoothQuantParameters
 
-from engine import BackgroundGenerator
-from engine.backends import ONNX_FILE, OPENVINO_FILE
-from engine.errors import first_line
-from engine.notes import note
-from export.calibration import Calibration, Feeds
-from export.drift import LEAST_PSNR, LEAST_SSIM, drift
-from export.errors import ExportFailed
-from export.qdq import convolution_ranges, fit_for_onnxruntime
-from export.request import QUANTISING, Format, Recipe
-from export.trace import load_graph
+from cyclorama import BackgroundGenerator
+from cyclorama.engine.backends import ONNX_FILE, OPENVINO_FILE
+from cyclorama.engine.errors import first_line
+from cyclorama.engine.notes import note
+from cyclorama.export.calibration import Calibration, Feeds
+from cyclorama.export.drift import LEAST_PSNR, LEAST_SSIM, drift
+from cyclorama.export.errors import ExportFailed
+from cyclorama.export.qdq import convolution_ranges, fit_for_onnxruntime
+from cyclorama.export.request import QUANTISING, Format, Recipe
+from cyclorama.export.trace import load_graph
 
 # The ends, through which all that is painted passes, and what all blocks learn the timestep from.
 _ENDS = [".*conv_in.*", ".*conv_out.*", ".*time_emb.*"]

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from engine.checks import number, one_of, shown, text, yes_or_no
-from engine.diffusion.model_folder import COMPONENTS
-from engine.errors import CannotWrite, InvalidOptions
-from export.errors import ExportFailed
-from models.catalogue import CATALOGUE
-from models.weights import why_no_weights
+from cyclorama.engine.checks import number, one_of, shown, text, yes_or_no
+from cyclorama.engine.diffusion.model_folder import COMPONENTS
+from cyclorama.engine.errors import CannotWrite, InvalidOptions
+from cyclorama.export.errors import ExportFailed
+from cyclorama.models.catalogue import CATALOGUE
+from cyclorama.models.weights import why_no_weights
 
 Format = Literal["openvino", "onnx"]
 Precision = Literal["fp32", "fp16", "int8"]

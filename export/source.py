@@ -30,13 +30,13 @@ from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel
 from transformers.utils import logging as transformers_logging
 
-from engine.notes import note
-from export.errors import ExportFailed
-from export.request import check_source
-from models.catalogue import CATALOGUE
-from models.errors import first_line
-from models.hub import fetch_repository
-from models.weights import WeightFiles, choose_weights, lfs_pointers, other_family, read_json, why_no_weights
+from cyclorama.engine.notes import note
+from cyclorama.export.errors import ExportFailed
+from cyclorama.export.request import check_source
+from cyclorama.models.catalogue import CATALOGUE
+from cyclorama.models.errors import first_line
+from cyclorama.models.hub import fetch_repository
+from cyclorama.models.weights import WeightFiles, choose_weights, lfs_pointers, other_family, read_json, why_no_weights
 
 # The caller shows the stages; and a tiny VAE in the place of a KL one, of which they would warn, is meant.
 disable_progress_bar()

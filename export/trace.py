@@ -19,8 +19,8 @@ from optimum.exporters.openvino.convert import export_tokenizer
 from optimum.exporters.utils import get_diffusion_models_for_export
 from optimum.intel.openvino.configuration import OVConfig
 
-from engine.backends import ONNX_FILE, OPENVINO_FILE
-from export.request import Format
+from cyclorama.engine.backends import ONNX_FILE, OPENVINO_FILE
+from cyclorama.export.request import Format
 
 Stored = Literal["fp32", "fp16"]
 

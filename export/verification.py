@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.backends import Session, Tensor, random_feeds
-from export.errors import ExportFailed
-from export.trace import Stored
+from cyclorama.engine.backends import Session, Tensor, random_feeds
+from cyclorama.export.errors import ExportFailed
+from cyclorama.export.trace import Stored
 
 # Largest error over the largest value, per component. fp16 weights carry 3 decimal digits.
 TOLERANCE: dict[Stored, float] = {"fp32": 1e-3, "fp16": 2e-2}

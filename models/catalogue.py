@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from models.errors import ModelNotFound
+from cyclorama.models.errors import ModelNotFound
 
 _HERE = Path(__file__).parent
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from models.errors import DownloadFailed
+from cyclorama.models.errors import DownloadFailed
 
 
 def fetch_package(name: str, folder: Path) -> Path:

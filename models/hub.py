@@ -12,9 +12,9 @@ from huggingface_hub import constants
 from huggingface_hub import errors as hub_errors
 from huggingface_hub.hf_api import HfApi, RepoSibling
 
-from models.errors import DownloadFailed, NoHome, first_line
-from models.store import home, persons_home, sha256
-from models.weights import choose_weights
+from cyclorama.models.errors import DownloadFailed, NoHome, first_line
+from cyclorama.models.store import home, persons_home, sha256
+from cyclorama.models.weights import choose_weights
 
 _FOLDERS = ("text_encoder", "tokenizer", "unet", "vae", "scheduler")
 _CONFIGS = (".json", ".txt")

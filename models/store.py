@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from models.catalogue import ModelEntry, embedded, find_entry
-from models.errors import BadModel, ModelNotFound, NoHome
-from models.weights import why_no_weights
+from cyclorama.models.catalogue import ModelEntry, embedded, find_entry
+from cyclorama.models.errors import BadModel, ModelNotFound, NoHome
+from cyclorama.models.weights import why_no_weights
 
 MANIFEST = "cyclorama.json"
 

@@ -16,7 +16,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from models.catalogue import embedded
+from cyclorama.models.catalogue import embedded
 
 NANO_CHECKPOINT = embedded("nano").parent / "checkpoint"
 

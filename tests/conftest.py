@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.diffusion.model_folder import COMPONENTS
+from cyclorama.engine.diffusion.model_folder import COMPONENTS
 from tests.checkpoints import NANO_CHECKPOINT
 
 # Importing these raises deprecation warnings of their own, which are not ours to fail on.
@@ -18,7 +18,7 @@ with warnings.catch_warnings():
     import openvino  # noqa: F401
     import transformers
 
-    from export import export_checkpoint
+    from cyclorama.export import export_checkpoint
 
 PHOTOS = Path(__file__).parent.parent / "docs" / "photos"
 DATA = Path(__file__).parent / "data"

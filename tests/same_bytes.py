@@ -62,10 +62,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 _BEGIN = """
 import sys
 import numpy as np
-try:
-    from cyclorama import BackgroundGenerator, cut_out, find_subject, Hints, load_photo
-except ImportError:
-    from engine import BackgroundGenerator, cut_out, find_subject, Hints, load_photo
+from cyclorama import BackgroundGenerator, cut_out, find_subject, Hints, load_photo
 photo = load_photo({cat!r})
 height, width = photo.rgb.shape[:2]
 stroke = np.zeros((height, width), np.uint8)
@@ -104,7 +101,7 @@ CALLS: dict[str, str] = {
 def make_models(tree: Path, folder: Path) -> None:
     """Small models with random weights, exported once by the first tree; both run the same files."""
     code = (
-        "import sys; from pathlib import Path; from export import export_checkpoint\n"
+        "import sys; from pathlib import Path; from cyclorama.export import export_checkpoint\n"
         "from tests.checkpoints import make_checkpoint\n"
         "out = Path(sys.argv[1])\n"
         "four, nine = make_checkpoint(out / 'four', in_channels=4), make_checkpoint(out / 'nine')\n"
@@ -155,7 +152,8 @@ def main() -> int:
         models.mkdir()
         make_models(trees[0], models)
         cases = {
-            name: ["-m", "cli", *(word.format(models=models) for word in words)] for name, words in COMMANDS.items()
+            name: ["-m", "cyclorama", *(word.format(models=models) for word in words)]
+            for name, words in COMMANDS.items()
         }
         cases |= {name: ["-c", (_BEGIN + code).format(cat=CAT)] for name, code in CALLS.items()}
         for number, (name, words) in enumerate(cases.items()):

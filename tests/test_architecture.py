@@ -26,20 +26,26 @@ ALLOWED = {
     "training": {"models", "engine", "export"},
 }
 EXPORT_MAY_USE_OF_ENGINE = {
-    "engine", "engine.backends", "engine.checks", "engine.errors", "engine.diffusion.model_folder",
-    "engine.diffusion.tokenizer", "engine.notes",
+    "engine.backends", "engine.checks", "engine.errors", "engine.diffusion.model_folder", "engine.diffusion.tokenizer",
+    "engine.notes",
 }  # fmt: skip
-HEAVY = ("torch", "transformers", "diffusers", "optimum", "export", "benchmarks", "cli", "rembg", "scipy", "cv2")
+HEAVY = (
+    "torch", "transformers", "diffusers", "optimum", "rembg", "scipy", "cv2", "cyclorama.export",
+    "cyclorama.benchmarks", "cyclorama.cli",
+)  # fmt: skip
 
 
 def imports(file: Path) -> set[str]:
+    """What a module imports; of ours the path below `cyclorama`, and `cyclorama` for its public names."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
-    return found
+    clashing = {name for name in found if name.split(".")[0] in {*ALLOWED} - {"training"}}
+    assert not clashing, f"{file} imports {clashing}, which may be anybody's; ours begin with `cyclorama.`"
+    return {name.removeprefix("cyclorama.") for name in found}
 
 
 def files(package: str) -> list[Path]:
@@ -60,7 +66,8 @@ def test_imports_point_one_way(package: str) -> None:
             if package == "export" and other == "engine":
                 assert module in EXPORT_MAY_USE_OF_ENGINE, f"{file} imports {module}"
             if package in ("engine", "models"):
-                assert other not in ("torch", "diffusers", "transformers", "optimum"), f"{file} imports {module}"
+                forbidden = ("torch", "diffusers", "transformers", "optimum", "cyclorama")
+                assert other not in forbidden, f"{file} imports {module}"
 
 
 def test_backends_import_nothing_of_the_pipeline() -> None:
@@ -73,12 +80,13 @@ def test_backends_import_nothing_of_the_pipeline() -> None:
 
 def test_what_the_engine_exports_is_there_and_comes_when_asked_for() -> None:
     code = (
-        "import sys, engine, engine.errors\n"
+        "import sys, cyclorama, cyclorama.engine.errors\n"
         "assert not {'numpy', 'onnxruntime', 'openvino', 'PIL'} & sys.modules.keys()\n"
-        "for name in engine.__all__:\n"
-        "    value = getattr(engine, name)\n"
-        "    assert getattr(value, '__module__', 'engine').startswith(('engine', 'models')), name\n"
-        "assert set(dir(engine)) == set(engine.__all__)\n"
+        "for name in cyclorama.__all__:\n"
+        "    value = getattr(cyclorama, name)\n"
+        "    where = getattr(value, '__module__', 'cyclorama.engine')\n"
+        "    assert where.startswith(('cyclorama.engine', 'cyclorama.models')), name\n"
+        "assert set(dir(cyclorama)) == set(cyclorama.__all__)\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
@@ -86,7 +94,7 @@ def test_what_the_engine_exports_is_there_and_comes_when_asked_for() -> None:
 def test_a_whole_run_pulls_in_nothing_heavy() -> None:
     code = (
         "import sys, numpy as np\n"
-        "from engine import BackgroundGenerator\n"
+        "from cyclorama import BackgroundGenerator\n"
         "g = BackgroundGenerator.load()\n"
         "s = g.prepare(sys.argv[1])\n"
         "g.generate(s, 'a garden', num_inference_steps=1)\n"
@@ -153,12 +161,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_embedded_models_and_stays_small(wheel: Path) -> None:
     assert wheel.stat().st_size < 30e6
     names = set(zipfile.ZipFile(wheel).namelist())
-    expected = {
-        f"models/nano/onnx/{part}/model.onnx" for part in ("text_encoder", "unet", "vae_encoder", "vae_decoder")
-    }
-    expected |= {f"export/calibration_set/{name}" for name in ("cat.jpg", "prompts.txt")}
-    assert expected | {"models/u2netp/u2netp.onnx", "cli.py", "engine/backends/ov.py", "engine/py.typed"} <= names
-    assert not [name for name in names if name.startswith("tests/") or "checkpoint/" in name]
+    parts = ("text_encoder", "unet", "vae_encoder", "vae_decoder")
+    expected = {f"cyclorama/models/nano/onnx/{part}/model.onnx" for part in parts}
+    expected |= {f"cyclorama/export/calibration_set/{name}" for name in ("cat.jpg", "prompts.txt")}
+    expected |= {"cyclorama/models/u2netp/u2netp.onnx", "cyclorama/cli.py", "cyclorama/engine/backends/ov.py"}
+    assert {"cyclorama/py.typed", "cyclorama/__main__.py"} | expected <= names
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"cyclorama"}
+    assert not [name for name in names if "checkpoint/" in name]
 
 
 def test_the_wheel_paints_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
@@ -174,17 +183,21 @@ def test_the_wheel_paints_in_an_empty_environment(wheel: Path, tmp_path: Path) -
     work = tmp_path / "work"
     work.mkdir()
     photo = str(shutil.copy(ROOT / "docs" / "photos" / "cat.jpg", work))
+    for name in ("engine.py", "export.py", "cli.py", "models/__init__.py", "benchmarks/__init__.py"):
+        (work / name).parent.mkdir(exist_ok=True)
+        (work / name).write_text("raise SystemExit('this is not the package, but a person's own file')")
     code = (
-        "import cli, engine, export, models, benchmarks\n"
-        "from engine import BackgroundGenerator\n"
-        f"assert all(m.__file__.startswith({str(site)!r}) for m in (cli, engine, export, models, benchmarks))\n"
+        "import cyclorama\n"
+        "from cyclorama import BackgroundGenerator\n"
+        f"assert cyclorama.__file__.startswith({str(site)!r})\n"
         "generator = BackgroundGenerator.load('nano')\n"
         f"generator.generate(generator.prepare({photo!r}), 'a beach', num_inference_steps=2, seed=1).save('api.png')\n"
-        "from export import Calibration; Calibration.load()\n"
+        "from cyclorama.export import Calibration; Calibration.load()\n"
     )
     command = str(empty / "bin" / "cyclorama")
     for words in (
         [str(python), "-c", code],
+        [str(python), "-m", "cyclorama", "doctor"],
         [command, "generate", photo, "-p", "a beach", "--steps", "2", "--seed", "1", "-o", "cli.png"],
         [command, "mask", photo, "-o", "mask.png"],
         [command, "models", "verify", "nano"],

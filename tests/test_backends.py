@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import BackendUnavailable, BackgroundGenerator, BadModel, InvalidOptions
-from engine.backends import Backend, choose_backend, open_session, probe, random_feeds
-from engine.backends.ort import DeviceTensor
-from engine.diffusion.model_folder import COMPONENTS
-from models.catalogue import embedded
-from models.store import home
+from cyclorama import BackendUnavailable, BackgroundGenerator, BadModel, InvalidOptions
+from cyclorama.engine.backends import Backend, choose_backend, open_session, probe, random_feeds
+from cyclorama.engine.backends.ort import DeviceTensor
+from cyclorama.engine.diffusion.model_folder import COMPONENTS
+from cyclorama.models.catalogue import embedded
+from cyclorama.models.store import home
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -136,7 +136,7 @@ def test_a_failing_probe_tells_its_last_line(monkeypatch: pytest.MonkeyPatch, tm
 def test_the_probe_is_not_misled_by_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CYCLORAMA_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "models.py").write_text("raise SystemExit('not this one')")
+    (tmp_path / "cyclorama.py").write_text("raise SystemExit('not this one')")
     assert probe.why_openvino_fails() is None
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageFilter
 
-from engine import Background, BadImage, InvalidOptions, cut_out
-from engine.blur import disc_mean
+from cyclorama import Background, BadImage, InvalidOptions, cut_out
+from cyclorama.engine.blur import disc_mean
 
 RGB = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 

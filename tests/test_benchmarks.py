@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from benchmarks import ceiling, fidelity, readme, run, shapes
-from benchmarks.contender import Contender
-from benchmarks.report import plot, ratios, tables
-from cli import main
-from models.errors import BadModel
+from cyclorama.benchmarks import ceiling, fidelity, readme, run, shapes
+from cyclorama.benchmarks.contender import Contender
+from cyclorama.benchmarks.report import plot, ratios, tables
+from cyclorama.cli import main
+from cyclorama.models.errors import BadModel
 from tests.conftest import PHOTOS
 
 ROOT = Path(__file__).parent.parent
@@ -83,7 +83,7 @@ def test_a_contender_runs_in_a_process_of_its_own(nano_openvino: Path, tmp_path:
 
 @pytest.mark.parametrize("kind", ["openvino-genai", "optimum-intel"])
 def test_peers_run(kind: str, tmp_path: Path) -> None:
-    from export import export_checkpoint
+    from cyclorama.export import export_checkpoint
     from tests.checkpoints import make_checkpoint
 
     folder = export_checkpoint(make_checkpoint(tmp_path / "checkpoint"), tmp_path / "model")
@@ -111,9 +111,9 @@ def test_the_ceiling_is_measured_in_int8() -> None:
 
 
 def test_fidelity_finds_no_change_where_there_is_none(nano_openvino: Path) -> None:
-    from engine import BackgroundGenerator
-    from export import Calibration
-    from export.drift import drift
+    from cyclorama import BackgroundGenerator
+    from cyclorama.export import Calibration
+    from cyclorama.export.drift import drift
 
     calibration = Calibration.load()
     generator = BackgroundGenerator.load(nano_openvino, exact=True)
@@ -155,8 +155,8 @@ def test_a_section_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch, ca
     monkeypatch.setattr(run, "_of_model", lambda model: [])
     monkeypatch.setattr(run, "_photo_sizes", fail)
     monkeypatch.setattr(run, "_cold", lambda scratch: 1.5)
-    monkeypatch.setattr("benchmarks.fidelity.measure", fail)
-    monkeypatch.setattr("benchmarks.ceiling.measure", lambda: {})
+    monkeypatch.setattr("cyclorama.benchmarks.fidelity.measure", fail)
+    monkeypatch.setattr("cyclorama.benchmarks.ceiling.measure", lambda: {})
     report = run.benchmark()
     assert report["failures"] == {"photos": "it is broken", "fidelity": "it is broken"}
     assert report["cold_process"] == 1.5
@@ -169,7 +169,7 @@ def test_the_readme_tells_the_committed_figures(name: str) -> None:
     report = json.loads((ROOT / "benchmarks" / readme.BLOCKS[name]).read_text())
     begin, end = readme.block(name)
     told = (ROOT / "README.md").read_text(encoding="utf-8").split(begin)[1].split(end)[0]
-    assert told == tables(report), "run: python -m benchmarks.readme"
+    assert told == tables(report), "run: python -m cyclorama.benchmarks.readme"
 
 
 def test_plots_are_drawn_from_the_committed_figures(tmp_path: Path) -> None:

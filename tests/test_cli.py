@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from cli import main
+from cyclorama.cli import main
 from tests.conftest import DATA, PHOTOS
 
 CUP = str(PHOTOS / "coffee.jpg")
@@ -205,6 +205,7 @@ def test_help_imports_nothing_heavy() -> None:
         [sys.executable, "-m", "cli", "--help"], check=True, capture_output=True, cwd=root
     ).stdout
     assert b"generate" in help_text
-    code = "import sys, cli; print([m for m in ('numpy', 'PIL', 'engine', 'models', 'tqdm') if m in sys.modules])"
+    heavy = ("numpy", "PIL", "cyclorama.engine", "tqdm")
+    code = f"import sys, cyclorama.cli; print([name for name in {heavy} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=root)
     assert loaded.stdout.strip() == "[]"

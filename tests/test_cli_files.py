@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from cli import main
+from cyclorama.cli import main
 from tests.conftest import PHOTOS
 
 ROOT = Path(__file__).parent.parent
@@ -190,7 +190,7 @@ def test_what_can_be_known_is_refused_before_any_work(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("work was begun")
 
-    monkeypatch.setattr("engine.cutout.subject_alpha", refuse)
+    monkeypatch.setattr("cyclorama.engine.cutout.subject_alpha", refuse)
     result = CliRunner().invoke(main, ["generate", str(CUP), *what, *words])
     assert result.exit_code in (1, 2), result.output
     assert said in result.stderr
@@ -335,9 +335,10 @@ def test_without_a_home_every_command_runs_or_says_what_to_set(tmp_path: Path) -
 
 
 def test_doctor_exits_with_1_where_anything_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.doctor._try", lambda backend: "works" if backend == "onnx" else "fails: it is broken")
+    tried = {"onnx": "works", "openvino": "fails: it is broken"}
+    monkeypatch.setattr("cyclorama.engine.doctor._try", tried.__getitem__)
     assert "fails: it is broken" in run("doctor", code=1).output
-    monkeypatch.setattr("engine.doctor._try", lambda backend: "works")
+    monkeypatch.setattr("cyclorama.engine.doctor._try", lambda backend: "works")
     run("doctor")
 
 

@@ -14,8 +14,8 @@ import openvino as ov
 import psutil
 import pytest
 
-from engine import BackgroundGenerator, BadModel
-from engine.backends import (
+from cyclorama import BackgroundGenerator, BadModel
+from cyclorama.engine.backends import (
     DEEP_FEATURES,
     OPENVINO_FILE,
     Part,
@@ -26,8 +26,8 @@ from engine.backends import (
     open_session,
     random_feeds,
 )
-from engine.machine import available_cores, mapped_memory_given_back
-from export import export_checkpoint
+from cyclorama.engine.machine import available_cores, mapped_memory_given_back
+from cyclorama.export import export_checkpoint
 from tests.checkpoints import make_checkpoint
 
 PARTS: tuple[Part, Part] = ("downsampled", "whole")
@@ -57,7 +57,7 @@ def count_compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 calls.append(name)
             return getattr(core, name)
 
-    monkeypatch.setattr("engine.backends.ov._core", Counting)
+    monkeypatch.setattr("cyclorama.engine.backends.ov._core", Counting)
     return calls
 
 
@@ -129,7 +129,7 @@ def test_a_home_that_can_only_be_read_is_used(model: Path, monkeypatch: pytest.M
 def test_two_processes_share_the_folder(model: Path) -> None:
     code = (
         "import sys, pathlib, numpy as np\n"
-        "from engine.backends import open_session, random_feeds\n"
+        "from cyclorama.engine.backends import open_session, random_feeds\n"
         "s = open_session(pathlib.Path(sys.argv[1]), 'openvino')\n"
         "print(float(np.asarray(next(iter(s.run(random_feeds(s, size=32)).values()))).sum()))"
     )
@@ -199,7 +199,7 @@ def test_auto_turns_to_onnxruntime_where_openvino_cannot_compile(
     def refuse(*_: object) -> None:
         raise RuntimeError("no such operation")
 
-    monkeypatch.setattr("engine.backends.ov.compile_model", refuse)
+    monkeypatch.setattr("cyclorama.engine.backends.ov.compile_model", refuse)
     assert BackgroundGenerator.load(nano_both).backend == "onnx"
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from engine import BackgroundGenerator, InvalidOptions, Picture, cut_out
-from engine.compositing.finish import composite
+from cyclorama import BackgroundGenerator, InvalidOptions, Picture, cut_out
+from cyclorama.engine.compositing.finish import composite
 from tests.conftest import DATA, PHOTOS
 
 CUP, MASK = PHOTOS / "coffee.jpg", DATA / "coffee-mask.png"

@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageDraw, ImageFilter
 
-from benchmarks import cutouts, masks
-from benchmarks.report import tables
-from cli import main
-from engine.compositing.finish import composite
-from models.debian import fetch_package
-from models.errors import DownloadFailed
-from models.store import home
+from cyclorama.benchmarks import cutouts, masks
+from cyclorama.benchmarks.report import tables
+from cyclorama.cli import main
+from cyclorama.engine.compositing.finish import composite
+from cyclorama.models.debian import fetch_package
+from cyclorama.models.errors import DownloadFailed
+from cyclorama.models.store import home
 
 
 @pytest.fixture

@@ -22,14 +22,14 @@ from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from engine import BackgroundGenerator, BadModel, CannotWrite, InvalidOptions
-from engine.backends import open_session
-from engine.diffusion.model_folder import ModelFolder
-from engine.options import resolve_options
-from export import ExportFailed, export_checkpoint, verification
-from export.lora import fuse_lora
-from export.source import load_pipeline
-from models.store import verify
+from cyclorama import BackgroundGenerator, BadModel, CannotWrite, InvalidOptions
+from cyclorama.engine.backends import open_session
+from cyclorama.engine.diffusion.model_folder import ModelFolder
+from cyclorama.engine.options import resolve_options
+from cyclorama.export import ExportFailed, export_checkpoint, verification
+from cyclorama.export.lora import fuse_lora
+from cyclorama.export.source import load_pipeline
+from cyclorama.models.store import verify
 from tests.checkpoints import NANO_CHECKPOINT, copy_nano, make_checkpoint, make_tiny_vae
 from tests.conftest import PHOTOS
 from tests.hub import Hub, serve
@@ -74,7 +74,7 @@ def test_fp16_halves_the_weights_and_still_agrees(nano_onnx: Path, tmp_path: Pat
 
 def test_weights_beside_the_file_are_halved_where_they_lie(tiny: Path, tmp_path: Path) -> None:
     """Checkpoints beyond protobuf's 2 GB keep their weights in a second file."""
-    from export.trace import _store_weights_as_fp16
+    from cyclorama.export.trace import _store_weights_as_fp16
 
     full = export_checkpoint(tiny, tmp_path / "full", format="onnx", precision="fp32")
     path = tmp_path / "unet" / "model.onnx"
@@ -139,8 +139,8 @@ def test_what_a_library_raises_is_one_line(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("basic_ios::clear: iostream error\nsecond line")
 
-    monkeypatch.setattr("export.exporter.trace", fail)
-    monkeypatch.setattr("export.exporter.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr("cyclorama.export.exporter.trace", fail)
+    monkeypatch.setattr("cyclorama.export.exporter.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
     with pytest.raises(ExportFailed if free else CannotWrite, match="basic_ios" if free else "no space left") as error:
         export_checkpoint(tiny, tmp_path / "model", format="openvino")
     assert "\n" not in str(error.value)
@@ -174,7 +174,7 @@ def test_a_network_unlike_its_config_is_a_bad_model(tiny: Path, tmp_path: Path) 
 
 def test_an_interrupted_export_leaves_nothing_that_loads(tiny: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from export import export_checkpoint\n"
+        "import sys; from cyclorama.export import export_checkpoint\n"
         "export_checkpoint(sys.argv[1], sys.argv[2], format='onnx', progress=lambda s: print(s, flush=True))"
     )
     child = subprocess.Popen(

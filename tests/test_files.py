@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from engine import files
-from engine.errors import CannotWrite, CycloramaError, InvalidOptions
-from engine.files import check_file, check_format, check_output, encode_image, write_whole
+from cyclorama.engine import files
+from cyclorama.engine.errors import CannotWrite, CycloramaError, InvalidOptions
+from cyclorama.engine.files import check_file, check_format, check_output, encode_image, write_whole
 
 RGB = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 
@@ -40,7 +40,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Monk
         os.close(handle)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("engine.files.os.fdopen", fail)
+    monkeypatch.setattr("cyclorama.engine.files.os.fdopen", fail)
     with pytest.raises(CannotWrite, match="No space left"):
         write_whole(out, b"the picture of today")
     monkeypatch.undo()

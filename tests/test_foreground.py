@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from engine import BackgroundGenerator, cut_out
-from engine.compositing.finish import composite
-from engine.matting.foreground import foreground_colours
+from cyclorama import BackgroundGenerator, cut_out
+from cyclorama.engine.compositing.finish import composite
+from cyclorama.engine.matting.foreground import foreground_colours
 from tests.conftest import PHOTOS
 
 

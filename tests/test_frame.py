@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine import InvalidOptions
-from engine.compositing.finish import composite
-from engine.diffusion.frame import Frame
+from cyclorama import InvalidOptions
+from cyclorama.engine.compositing.finish import composite
+from cyclorama.engine.diffusion.frame import Frame
 
 
 @pytest.mark.parametrize(

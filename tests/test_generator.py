@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import BackgroundGenerator, BadImage, Cancelled, GenerationOptions, InvalidOptions, Progress, Scene
-from engine.diffusion.model_folder import ModelFolder
-from engine.options import NEGATIVE_PROMPT, resolve_options
-from export import export_checkpoint
+from cyclorama import BackgroundGenerator, BadImage, Cancelled, GenerationOptions, InvalidOptions, Progress, Scene
+from cyclorama.engine.diffusion.model_folder import ModelFolder
+from cyclorama.engine.options import NEGATIVE_PROMPT, resolve_options
+from cyclorama.export import export_checkpoint
 from tests.checkpoints import make_checkpoint
 from tests.conftest import DATA, PHOTOS
 

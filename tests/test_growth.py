@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from cli import main
-from engine import BackgroundGenerator, InvalidOptions, Result, find_subject, load_photo
-from engine.growth import best, object_extension, seam
-from engine.options import GenerationOptions
+from cyclorama import BackgroundGenerator, InvalidOptions, Result, find_subject, load_photo
+from cyclorama.cli import main
+from cyclorama.engine.growth import best, object_extension, seam
+from cyclorama.engine.options import GenerationOptions
 from tests.conftest import PHOTOS
 
 RGB = load_photo(PHOTOS / "flower.jpg").rgb
@@ -49,8 +49,8 @@ def test_the_seam_is_what_the_paint_misses_the_subject_by() -> None:
 
 def test_the_best_grew_least_then_has_the_best_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     growth, seams = (0.3, 0.012, 0.014, 0.2), (0.0, 9.0, 3.0, 0.0)
-    monkeypatch.setattr("engine.growth.object_extension", lambda result: growth[result.seed])
-    monkeypatch.setattr("engine.growth.seam", lambda result: seams[result.seed])
+    monkeypatch.setattr("cyclorama.engine.growth.object_extension", lambda result: growth[result.seed])
+    monkeypatch.setattr("cyclorama.engine.growth.seam", lambda result: seams[result.seed])
     painted = []
 
     def results() -> Iterator[Result]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine import cut_out, load_photo
-from engine.compositing.light import light, matched
+from cyclorama import cut_out, load_photo
+from cyclorama.engine.compositing.light import light, matched
 from tests.conftest import DATA, PHOTOS
 
 

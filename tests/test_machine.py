@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.machine import available_cores, cgroup_quota, cpu_name, peak_memory
+from cyclorama.engine.machine import available_cores, cgroup_quota, cpu_name, peak_memory
 
 
 def fake_root(tmp_path: Path, files: dict[str, str]) -> Path:
@@ -68,7 +68,7 @@ def test_peak_memory_is_this_process_own() -> None:
     ballast = bytearray(400_000_000)
     ballast[::4096] = b"x" * len(ballast[::4096])
     assert peak_memory() > 400_000_000
-    code = "from engine.machine import peak_memory; print(peak_memory())"
+    code = "from cyclorama.engine.machine import peak_memory; print(peak_memory())"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 5_000_000 < int(child.stdout) < 200_000_000
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from engine import BackgroundGenerator, cut_out
-from engine.metadata import Statements, exif_with_comment
-from engine.photo import load_photo
+from cyclorama import BackgroundGenerator, cut_out
+from cyclorama.engine.metadata import Statements, exif_with_comment
+from cyclorama.engine.photo import load_photo
 
 RGB = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 MASK = np.zeros((12, 20), np.uint8)

@@ -16,11 +16,11 @@ import pytest
 from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 from PIL import Image
 
-from engine import BackgroundGenerator, BadModel, DownloadFailed, ModelNotFound
-from export import ExportFailed, export_checkpoint
-from models.catalogue import CATALOGUE, embedded
-from models.hub import choose_files, fetch_file, fetch_repository
-from models.store import is_present, resolve, verify
+from cyclorama import BackgroundGenerator, BadModel, DownloadFailed, ModelNotFound
+from cyclorama.export import ExportFailed, export_checkpoint
+from cyclorama.models.catalogue import CATALOGUE, embedded
+from cyclorama.models.hub import choose_files, fetch_file, fetch_repository
+from cyclorama.models.store import is_present, resolve, verify
 from tests.checkpoints import NANO_CHECKPOINT
 from tests.conftest import PHOTOS
 from tests.hub import Hub, serve

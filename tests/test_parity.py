@@ -15,11 +15,11 @@ import torch
 from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image, ImageDraw
 
-from engine import BackgroundGenerator, Cutout, Photo, Scene
-from engine.backends import Backend
-from engine.compositing.placement import Placement
-from engine.diffusion.frame import Frame
-from export import export_checkpoint
+from cyclorama import BackgroundGenerator, Cutout, Photo, Scene
+from cyclorama.engine.backends import Backend
+from cyclorama.engine.compositing.placement import Placement
+from cyclorama.engine.diffusion.frame import Frame
+from cyclorama.export import export_checkpoint
 from tests.checkpoints import NANO_CHECKPOINT, UNETS, make_checkpoint
 from tests.conftest import PHOTOS
 

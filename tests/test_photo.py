@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from engine.errors import BadImage
-from engine.files import encode_image, image_format, write_whole
-from engine.photo import load_mask, load_photo
+from cyclorama.engine.errors import BadImage
+from cyclorama.engine.files import encode_image, image_format, write_whole
+from cyclorama.engine.photo import load_mask, load_photo
 
 RGB = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 
@@ -152,7 +152,7 @@ def test_heic_works_with_pillow_heif(tmp_path: Path) -> None:
 
 
 def test_heic_without_pillow_heif_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.photo._register_heif", lambda: None)
+    monkeypatch.setattr("cyclorama.engine.photo._register_heif", lambda: None)
     (tmp_path / "a.heic").write_bytes(b"\x00\x00\x00\x18ftyp____ not for Pillow")
     with pytest.raises(BadImage, match=r"cyclorama\[heic\]") as error:
         load_photo(tmp_path / "a.heic")

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.compositing.placement import Layout, Placement
-from engine.compositing.shadow import contact_shadow
-from engine.errors import InvalidOptions
+from cyclorama.engine.compositing.placement import Layout, Placement
+from cyclorama.engine.compositing.shadow import contact_shadow
+from cyclorama.engine.errors import InvalidOptions
 
 RGB = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 

@@ -80,7 +80,7 @@ def test_no_network_and_no_traces(command: str, tmp_path: Path) -> None:
     assert "\x1b[" not in run.stderr
 
 
-@pytest.mark.parametrize("package", ["models", "engine", "export", "benchmarks"])
+@pytest.mark.parametrize("package", ["cyclorama", "cyclorama.models", "cyclorama.export", "cyclorama.cli"])
 def test_telemetry_is_off_whatever_is_imported_first(package: str) -> None:
     code = (
         f"import os, sys, {package}\n"
@@ -97,7 +97,7 @@ def test_telemetry_is_off_whatever_is_imported_first(package: str) -> None:
 
 
 def test_what_a_person_has_set_stays() -> None:
-    code = "import os, models; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    code = "import os, cyclorama; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "ORT_DISABLE_TELEMETRY": "0"},
         capture_output=True, text=True, check=True,

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import engine
-from engine import (
+from cyclorama import (
     Background,
     BackgroundGenerator,
+    Cutout,
     CycloramaError,
     GenerationOptions,
     Hints,
@@ -26,8 +26,8 @@ from engine import (
     find_subject,
     load_photo,
 )
-from engine.options import resolve_options
-from models.store import resolve
+from cyclorama.engine.options import resolve_options
+from cyclorama.models.store import resolve
 
 PHOTO = np.full((64, 64, 3), 90, np.uint8)
 MASK = np.zeros((64, 64), np.uint8)
@@ -128,7 +128,7 @@ def test_every_public_call_is_tried() -> None:
     for name in ("load", "prepare", "generate", "paint", "steps"):
         parameters = inspect.signature(getattr(BackgroundGenerator, name)).parameters
         assert {p for p in parameters if p not in ("self", "options", "kwargs")} - tried == set(), name
-    for function in (cut_out, find_subject, load_photo, engine.Cutout.on):
+    for function in (cut_out, find_subject, load_photo, Cutout.on):
         assert set(inspect.signature(function).parameters) - tried - {"self"} == set(), function
 
 

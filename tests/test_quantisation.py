@@ -16,12 +16,11 @@ from click.testing import CliRunner
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-import cli
-from engine import BackgroundGenerator, GenerationOptions, InvalidOptions, Result
-from engine.backends import ONNX_FILE, OPENVINO_FILE, open_session
-from export import Calibration, ExportFailed, Recipe, drift, export_checkpoint, quantisation
-from export.request import Kind
-from models.store import verify
+from cyclorama import BackgroundGenerator, GenerationOptions, InvalidOptions, Result, cli
+from cyclorama.engine.backends import ONNX_FILE, OPENVINO_FILE, open_session
+from cyclorama.export import Calibration, ExportFailed, Recipe, drift, export_checkpoint, quantisation
+from cyclorama.export.request import Kind
+from cyclorama.models.store import verify
 from tests.checkpoints import NANO_CHECKPOINT
 from tests.conftest import PHOTOS
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
-from engine.blur import box_mean
-from engine.matting.guided_filter import _coefficients, enlarge_along_edges
-from engine.matting.random_walk import settle
+from cyclorama.engine.blur import box_mean
+from cyclorama.engine.matting.guided_filter import _coefficients, enlarge_along_edges
+from cyclorama.engine.matting.random_walk import settle
 
 
 def drawn(size: tuple[int, int] = (240, 180)) -> tuple[np.ndarray, np.ndarray]:

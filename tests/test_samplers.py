@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.diffusion.samplers import (
+from cyclorama.engine.diffusion.samplers import (
     SAMPLERS,
     TCD,
     Array,
@@ -20,7 +20,7 @@ from engine.diffusion.samplers import (
     make_sampler,
     not_followed,
 )
-from engine.errors import BadModel, InvalidOptions
+from cyclorama.engine.errors import BadModel, InvalidOptions
 
 SHAPE = (1, 4, 8, 8)
 STEPS = 20

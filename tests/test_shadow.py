@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from engine.compositing.shadow import contact_shadow
+from cyclorama.engine.compositing.shadow import contact_shadow
 
 
 def post(size: tuple[int, int] = (300, 400), ground: int = 300) -> np.ndarray:

@@ -16,14 +16,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine import BackgroundGenerator, BadModel, InvalidOptions, ModelNotFound
-from export import ExportFailed, Recipe, check_request, export_checkpoint
-from export.lora import fuse_lora
-from export.request import stages
-from export.source import load_pipeline
-from models.hub import choose_files
-from models.store import resolve
-from models.weights import choose_weights, why_no_weights
+from cyclorama import BackgroundGenerator, BadModel, InvalidOptions, ModelNotFound
+from cyclorama.export import ExportFailed, Recipe, check_request, export_checkpoint
+from cyclorama.export.lora import fuse_lora
+from cyclorama.export.request import stages
+from cyclorama.export.source import load_pipeline
+from cyclorama.models.hub import choose_files
+from cyclorama.models.store import resolve
+from cyclorama.models.weights import choose_weights, why_no_weights
 from tests.checkpoints import make_checkpoint
 from tests.test_export import original_layout
 
@@ -81,7 +81,7 @@ def test_every_component_is_whole_or_refused(
 def test_a_single_file_is_whole_or_refused(
     part: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.source.fetch_repository", lambda *_, **__: (tiny, None))
+    monkeypatch.setattr("cyclorama.export.source.fetch_repository", lambda *_, **__: (tiny, None))
     prefix = {"unet": "model.diffusion_model.", "vae": "first_stage_model.", "text_encoder": "cond_stage_model."}[part]
     whole = original_layout(tiny)
     path = tmp_path / "single.safetensors"
@@ -102,7 +102,7 @@ def test_a_single_file_is_whole_or_refused(
 
 
 def test_ema_weights_are_told(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
-    monkeypatch.setattr("export.source.fetch_repository", lambda *_, **__: (tiny, None))
+    monkeypatch.setattr("cyclorama.export.source.fetch_repository", lambda *_, **__: (tiny, None))
     whole, path = original_layout(tiny), tmp_path / "single.safetensors"
     own = {key: value for key, value in whole.items() if key.startswith("model.")}
     ema = {f"model_ema.{key.replace('.', '')}": value.clone() for key, value in own.items()}
@@ -115,7 +115,7 @@ def test_ema_weights_are_told(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_half_precision_in_a_single_file(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("export.source.fetch_repository", lambda *_, **__: (tiny, None))
+    monkeypatch.setattr("cyclorama.export.source.fetch_repository", lambda *_, **__: (tiny, None))
     save_file({key: value.half() for key, value in original_layout(tiny).items()}, tmp_path / "half.safetensors")
     loaded, _ = load_pipeline(tmp_path / "half.safetensors")
     assert loaded.unet.dtype == loaded.vae.dtype == loaded.text_encoder.dtype == torch.float32

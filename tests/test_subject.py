@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from engine import (
+from cyclorama import (
     BackendUnavailable,
     BackgroundGenerator,
     BadImage,
@@ -22,10 +22,10 @@ from engine import (
     find_subject,
     load_photo,
 )
-from engine.matting.networks import U2NetP, _of_rembg, mask_network
-from engine.matting.regions import clean, label
-from engine.matting.subject import Hints, _reaching_all_sides, subject_alpha
-from models.catalogue import U2NETP_FILE
+from cyclorama.engine.matting.networks import U2NetP, _of_rembg, mask_network
+from cyclorama.engine.matting.regions import clean, label
+from cyclorama.engine.matting.subject import Hints, _reaching_all_sides, subject_alpha
+from cyclorama.models.catalogue import U2NETP_FILE
 from tests.conftest import DATA, PHOTOS
 
 NAMES = ("astronaut", "cat", "coffee")
@@ -287,7 +287,7 @@ def test_the_sharp_one_in_the_middle_is_meant(caplog: pytest.LogCaptureFixture) 
 def test_rembg_comes_without_compiling(rembg_home: Path) -> None:
     """pymatting compiles for over a minute when it is imported, where Numba lets it."""
     code = (
-        "import os; from engine.matting.networks import _import_rembg; _import_rembg(); import numba, pymatting;"
+        "import os; from cyclorama.engine.matting.networks import _import_rembg as get; get(); import numba, pymatting;"
         "assert not numba.config.DISABLE_JIT and 'NUMBA_DISABLE_JIT' not in os.environ;"
         "from pymatting.util.kdtree import _make_tree as compiled; assert not hasattr(compiled, 'signatures'), compiled"
     )

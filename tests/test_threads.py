@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import BackgroundGenerator, Scene, cut_out, load_photo
-from engine.backends import OPENVINO_FILE, ov
-from engine.diffusion.networks import TextEncoder
-from engine.matting.networks import mask_network
-from engine.notes import collected_notes, note
-from models.catalogue import embedded
+from cyclorama import BackgroundGenerator, Scene, cut_out, load_photo
+from cyclorama.engine.backends import OPENVINO_FILE, ov
+from cyclorama.engine.diffusion.networks import TextEncoder
+from cyclorama.engine.matting.networks import mask_network
+from cyclorama.engine.notes import collected_notes, note
+from cyclorama.models.catalogue import embedded
 from tests.conftest import PHOTOS
 
 THREADS = 4
@@ -185,7 +185,7 @@ def test_a_picture_tells_its_own_notes() -> None:
 
 
 def test_mask_networks_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.matting import networks as mask_networks
+    from cyclorama.engine.matting import networks as mask_networks
 
     made: list[int] = []
 

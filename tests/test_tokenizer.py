@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
-from engine.diffusion.tokenizer import ClipTokenizer
-from engine.errors import BadModel
+from cyclorama.engine.diffusion.tokenizer import ClipTokenizer
+from cyclorama.engine.errors import BadModel
 from tests.checkpoints import NANO_CHECKPOINT
 
 FOLDER = NANO_CHECKPOINT / "tokenizer"

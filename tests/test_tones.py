@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from engine.errors import BadImage
-from engine.photo import load_mask, load_photo
+from cyclorama.engine.errors import BadImage
+from cyclorama.engine.photo import load_mask, load_photo
 
 RAMP = np.arange(256, dtype=np.uint8)[None].repeat(4, 0)
 

@@ -14,8 +14,8 @@ from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, LCMScheduler, 
 from scipy.ndimage import distance_transform_cdt
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from engine.diffusion.tokenizer import ClipTokenizer
-from export.lora import _layers
+from cyclorama.engine.diffusion.tokenizer import ClipTokenizer
+from cyclorama.export.lora import _layers
 from training import autoencoder, dataset, denoiser, distil, latent, photos, scenes, state, subjects, vocabulary
 from training.canvas import Canvas
 

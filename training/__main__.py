@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from engine.options import PRESETS, Preset
+from cyclorama.engine.options import PRESETS, Preset
 
 _WORK = click.option(
     "--work",

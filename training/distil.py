@@ -22,7 +22,7 @@ from torch.nn.utils import parametrize
 from tqdm import tqdm
 from transformers import CLIPTextModel
 
-from models.store import sha256
+from cyclorama.models.store import sha256
 from training import dataset, state
 from training.denoiser import SCHEDULE, Examples, follow, half_precision, shares
 

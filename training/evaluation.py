@@ -20,12 +20,12 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from tqdm import tqdm
 
-from engine import BackgroundGenerator, NoSubject
-from engine.diffusion.networks import VAE
-from engine.matting.subject import find_subject
-from engine.options import Preset
-from engine.scene import Scene
-from models.catalogue import U2NETP_FILE
+from cyclorama import BackgroundGenerator, NoSubject
+from cyclorama.engine.diffusion.networks import VAE
+from cyclorama.engine.matting.subject import find_subject
+from cyclorama.engine.options import Preset
+from cyclorama.engine.scene import Scene
+from cyclorama.models.catalogue import U2NETP_FILE
 from training import latent, photos, readers, scenes, subjects
 from training.canvas import Canvas
 from training.palette import COLOURS

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from models.debian import fetch_package
-from models.errors import DownloadFailed
+from cyclorama.models.debian import fetch_package
+from cyclorama.models.errors import DownloadFailed
 
 PANORAMA_SHAPE = (512, 1024, 3)
 LONG_SIDE = 1280

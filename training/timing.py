@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import BackgroundGenerator
-from engine.backends import open_session
-from engine.diffusion.model_folder import ModelFolder
+from cyclorama import BackgroundGenerator
+from cyclorama.engine.backends import open_session
+from cyclorama.engine.diffusion.model_folder import ModelFolder
 
 _SIDE = 256
 

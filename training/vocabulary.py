@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from models.debian import fetch_package
+from cyclorama.models.debian import fetch_package
 
 WIDTH = 128
 LENGTH = 32

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import BackendUnavailable, InvalidOptions
+from cyclorama.engine.errors import BackendUnavailable, InvalidOptions
 
 Backend = Literal["openvino", "onnx"]
 Device = Literal["cpu", "cuda"]
@@ -92,18 +92,18 @@ def open_session(
     in bf16 where the CPU can.  `part`: for OpenVINO, a UNet may be cut.
     Raises BackendUnavailable (package or device missing) and BadModel (file missing or damaged).
     """
-    from engine.machine import available_cores
+    from cyclorama.engine.machine import available_cores
 
     threads = threads or available_cores()
     if backend == "openvino":
         if device != "cpu":
             raise InvalidOptions("the openvino backend runs on the CPU only; use --backend onnx for --device cuda")
-        from engine.backends.ov import OpenVINOSession
+        from cyclorama.engine.backends.ov import OpenVINOSession
 
         return OpenVINOSession(path, threads, exact, part)
     if part != "whole":
         raise InvalidOptions("only the openvino backend can cut a UNet in two")
-    from engine.backends.ort import OnnxSession
+    from cyclorama.engine.backends.ort import OnnxSession
 
     return OnnxSession(path, device, threads)
 
@@ -131,8 +131,8 @@ def choose_backend(has_ir: bool, has_onnx: bool, backend: Backend | Literal["aut
 
     Raises InvalidOptions and BackendUnavailable for what cannot be.
     """
-    from engine.backends.probe import why_openvino_fails
-    from engine.notes import note
+    from cyclorama.engine.backends.probe import why_openvino_fails
+    from cyclorama.engine.notes import note
 
     if device == "cuda":
         if backend == "openvino":

@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
-from engine.backends import Shapes, deepcache, downsampling
-from engine.machine import cpu_features, cpu_name
-from models.errors import NoHome
-from models.store import home
+from cyclorama.engine.backends import Shapes, deepcache, downsampling
+from cyclorama.engine.machine import cpu_features, cpu_name
+from cyclorama.models.errors import NoHome
+from cyclorama.models.store import home
 
 LIMIT = 256_000_000  # bytes in the folder; beyond them go the files that were not used for longest
 _DIGEST = hashlib.sha256().digest_size

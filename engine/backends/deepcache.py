@@ -13,8 +13,8 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from engine.backends import DEEP_FEATURES, Part
-from engine.errors import BadModel
+from cyclorama.engine.backends import DEEP_FEATURES, Part
+from cyclorama.engine.errors import BadModel
 
 
 def cut(model: ov.Model, part: Part) -> ov.Model:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.backends import Device, Shapes, Tensor, TensorSpec
-from engine.errors import BackendUnavailable, BadModel, first_line
+from cyclorama.engine.backends import Device, Shapes, Tensor, TensorSpec
+from cyclorama.engine.errors import BackendUnavailable, BadModel, first_line
 
 try:
     import onnxruntime as ort

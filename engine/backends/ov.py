@@ -11,18 +11,18 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from engine.backends import Part, Shapes, Tensor, TensorSpec
-from engine.errors import BackendUnavailable, BadModel
+from cyclorama.engine.backends import Part, Shapes, Tensor, TensorSpec
+from cyclorama.engine.errors import BackendUnavailable, BadModel
 
 try:
     import openvino as ov
 except ImportError as error:  # pragma: no cover - part of the plain install
     raise BackendUnavailable("OpenVINO is not installed; run: pip install openvino") from error
 
-from engine.backends.compiled import compile_model
-from engine.backends.deepcache import cut
-from engine.backends.downsampling import downsample_tokens
-from engine.machine import mapped_memory_given_back
+from cyclorama.engine.backends.compiled import compile_model
+from cyclorama.engine.backends.deepcache import cut
+from cyclorama.engine.backends.downsampling import downsample_tokens
+from cyclorama.engine.machine import mapped_memory_given_back
 
 # Held while files are mapped, networks compiled and either let go. While a network is compiled the memory of its
 # mapped weights is given back (`mapped_memory_given_back`), and no other thread may then unmap a file, for something

@@ -4,7 +4,7 @@ On some virtual machines with AMD processors OpenVINO dies of SIGFPE while it co
 (openvino#35943). A signal cannot be caught, so the first compile happens in a child, and the answer
 is kept for this processor and this version of OpenVINO.
 
-`python -m engine.backends.probe` is that child: it compiles the embedded UNet and runs it once.
+`python -m cyclorama.engine.backends.probe` is that child: it compiles the embedded UNet and runs it once.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 
-from engine.machine import cpu_name
-from models.errors import NoHome
-from models.store import home
+from cyclorama.engine.machine import cpu_name
+from cyclorama.models.errors import NoHome
+from cyclorama.models.store import home
 
 _TIMEOUT = 300  # seconds; the probe takes about two
 _ASKING = Lock()  # one child at a time
@@ -48,7 +48,7 @@ def why_openvino_fails(command: list[str] | None = None) -> str | None:
         if isinstance(known, dict) and key in known:
             return None if known[key] is None else f"{known[key]}, says {record or 'this process'}"
         # -P: a models.py in the current folder must not be taken for ours.
-        reason = _run(command or [sys.executable, "-P", "-m", "engine.backends.probe"])
+        reason = _run(command or [sys.executable, "-P", "-m", "cyclorama.engine.backends.probe"])
         if reason is None or reason.endswith(_LASTING):
             _remember(record, {**(known if isinstance(known, dict) else {}), key: reason})
         return reason
@@ -81,8 +81,8 @@ def _remember(record: Path | None, known: dict[str, str | None]) -> None:
 
 
 def _main() -> None:
-    from engine.backends import ONNX_FILE, open_session, random_feeds
-    from models.catalogue import embedded
+    from cyclorama.engine.backends import ONNX_FILE, open_session, random_feeds
+    from cyclorama.models.catalogue import embedded
 
     session = open_session(embedded("nano") / "unet" / ONNX_FILE, "openvino")
     session.run(random_feeds(session))

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageOps
 
-from engine.blur import box_mean, disc_mean
-from engine.errors import BadImage, InvalidOptions
-from engine.photo import Photo, Pixels, Source, load_photo
-from engine.tones import convert_colours
+from cyclorama.engine.blur import box_mean, disc_mean
+from cyclorama.engine.errors import BadImage, InvalidOptions
+from cyclorama.engine.photo import Photo, Pixels, Source, load_photo
+from cyclorama.engine.tones import convert_colours
 
 Array = npt.NDArray[np.float32]
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engine.checks import number, several, text
-from engine.errors import InvalidOptions
-from engine.matting.regions import substance
-from engine.notes import note
-from engine.photo import MOST_PIXELS, Pixels
+from cyclorama.engine.checks import number, several, text
+from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.matting.regions import substance
+from cyclorama.engine.notes import note
+from cyclorama.engine.photo import MOST_PIXELS, Pixels
 
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d{1,6})?):(\d{1,6}(?:\.\d{1,6})?)")
 _SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")

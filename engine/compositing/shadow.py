@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engine.blur import box_mean
-from engine.matting.regions import substance
-from engine.notes import note
-from engine.photo import Pixels
+from cyclorama.engine.blur import box_mean
+from cyclorama.engine.matting.regions import substance
+from cyclorama.engine.notes import note
+from cyclorama.engine.photo import Pixels
 
 Array = npt.NDArray[np.float32]
 

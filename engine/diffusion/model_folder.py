@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.backends import ONNX_FILE, OPENVINO_FILE, Backend
-from engine.diffusion.samplers import NoiseSchedule
-from engine.errors import BadModel
-from models.weights import choose_weights, lfs_pointers, other_family, why_no_weights
+from cyclorama.engine.backends import ONNX_FILE, OPENVINO_FILE, Backend
+from cyclorama.engine.diffusion.samplers import NoiseSchedule
+from cyclorama.engine.errors import BadModel
+from cyclorama.models.weights import choose_weights, lfs_pointers, other_family, why_no_weights
 
 COMPONENTS = ("text_encoder", "unet", "vae_encoder", "vae_decoder")
 Distillation = Literal["lcm", "tcd"]

@@ -15,10 +15,10 @@ from threading import Lock, RLock
 import numpy as np
 import numpy.typing as npt
 
-from engine.backends import DEEP_FEATURES, Backend, Device, Part, Session, Tensor, open_session
-from engine.diffusion.model_folder import ModelFolder
-from engine.diffusion.tokenizer import ClipTokenizer
-from engine.errors import BadModel
+from cyclorama.engine.backends import DEEP_FEATURES, Backend, Device, Part, Session, Tensor, open_session
+from cyclorama.engine.diffusion.model_folder import ModelFolder
+from cyclorama.engine.diffusion.tokenizer import ClipTokenizer
+from cyclorama.engine.errors import BadModel
 
 Array = npt.NDArray[np.float32]
 

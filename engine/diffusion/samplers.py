@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import BadModel, InvalidOptions
+from cyclorama.engine.errors import BadModel, InvalidOptions
 
 Array = npt.NDArray[Any]  # float32, whose quotients NumPy's type stubs take for float64
 NoiseSource = Callable[[], Array]  # fresh unit Gaussian noise of the latents' shape

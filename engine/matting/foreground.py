@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engine.blur import box_mean
-from engine.photo import Pixels
+from cyclorama.engine.blur import box_mean
+from cyclorama.engine.photo import Pixels
 
 Array = npt.NDArray[np.float32]
 

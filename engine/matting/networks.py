@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engine.backends import open_session
-from engine.checks import text
-from engine.errors import BackendUnavailable, InvalidOptions, NoHome, first_line
-from engine.machine import available_cores
-from engine.notes import note
-from models.catalogue import MASK_MODELS, U2NETP_FILE
-from models.store import persons_home
+from cyclorama.engine.backends import open_session
+from cyclorama.engine.checks import text
+from cyclorama.engine.errors import BackendUnavailable, InvalidOptions, NoHome, first_line
+from cyclorama.engine.machine import available_cores
+from cyclorama.engine.notes import note
+from cyclorama.models.catalogue import MASK_MODELS, U2NETP_FILE
+from cyclorama.models.store import persons_home
 
 Array = npt.NDArray[np.float32]
 

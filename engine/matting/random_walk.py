@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from engine.photo import Pixels
+from cyclorama.engine.photo import Pixels
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from engine.photo import Pixels
+from cyclorama.engine.photo import Pixels
 
 _SPECK_SHARE = 0.01  # of the largest part's area
 _HOLE_SHARE = 0.005  # of the subject's area; a cup's handle leaves more than that open

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from engine.checks import several, shown, whole_number
-from engine.errors import BadImage, InvalidOptions, NoSubject
-from engine.matting import random_walk
-from engine.matting.guided_filter import enlarge_along_edges
-from engine.matting.networks import DEFAULT_MASK_MODEL, MaskNetwork, mask_network
-from engine.matting.regions import clean, enlarged, label
-from engine.notes import note
-from engine.photo import Photo, Pixels, Source, load_mask
+from cyclorama.engine.checks import several, shown, whole_number
+from cyclorama.engine.errors import BadImage, InvalidOptions, NoSubject
+from cyclorama.engine.matting import random_walk
+from cyclorama.engine.matting.guided_filter import enlarge_along_edges
+from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL, MaskNetwork, mask_network
+from cyclorama.engine.matting.regions import clean, enlarged, label
+from cyclorama.engine.notes import note
+from cyclorama.engine.photo import Photo, Pixels, Source, load_mask
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -1,0 +1,107 @@
+"""Cyclorama's runtime: the subject of a photo, untouched, on a background painted from a prompt.
+
+    from cyclorama import BackgroundGenerator
+
+    generator = BackgroundGenerator.load("nano")
+    scene = generator.prepare("cat.jpg")
+    result = generator.generate(scene, "a sandy beach at sunset", seed=7)
+    result.save("out.png")
+
+NumPy with OpenVINO or ONNX Runtime; no torch. Names are imported when they are first asked for (PEP 562), so that
+`cyclorama.engine.errors` and `cyclorama.engine.options` come quickly. Checkpoints are turned into model folders by
+`cyclorama.export`.
+
+In a clone this folder holds links to the ones beside it; installed, they lie in it.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from cyclorama.models.privacy import switch_off_telemetry
+
+switch_off_telemetry()
+
+if TYPE_CHECKING:
+    from cyclorama.engine.compositing.background import Background
+    from cyclorama.engine.cutout import Cutout, cut_out
+    from cyclorama.engine.errors import (
+        BackendUnavailable,
+        BadImage,
+        BadModel,
+        Cancelled,
+        CannotWrite,
+        CycloramaError,
+        DownloadFailed,
+        InvalidOptions,
+        ModelNotFound,
+        NoHome,
+        NoSubject,
+    )
+    from cyclorama.engine.generator import BackgroundGenerator, Progress, Step
+    from cyclorama.engine.matting.subject import Hints, find_subject
+    from cyclorama.engine.options import PRESETS, GenerationOptions
+    from cyclorama.engine.photo import Photo, load_photo
+    from cyclorama.engine.picture import Picture, Result
+    from cyclorama.engine.scene import Scene
+
+__all__ = [
+    "PRESETS",
+    "BackendUnavailable",
+    "Background",
+    "BackgroundGenerator",
+    "BadImage",
+    "BadModel",
+    "Cancelled",
+    "CannotWrite",
+    "Cutout",
+    "CycloramaError",
+    "DownloadFailed",
+    "GenerationOptions",
+    "Hints",
+    "InvalidOptions",
+    "ModelNotFound",
+    "NoHome",
+    "NoSubject",
+    "Photo",
+    "Picture",
+    "Progress",
+    "Result",
+    "Scene",
+    "Step",
+    "cut_out",
+    "find_subject",
+    "load_photo",
+]
+
+_HOMES = {
+    "Background": "compositing.background",
+    "BackgroundGenerator": "generator",
+    "Cutout": "cutout",
+    "GenerationOptions": "options",
+    "Hints": "matting.subject",
+    "PRESETS": "options",
+    "Photo": "photo",
+    "Picture": "picture",
+    "Progress": "generator",
+    "Result": "picture",
+    "Scene": "scene",
+    "Step": "generator",
+    "cut_out": "cutout",
+    "find_subject": "matting.subject",
+    "load_photo": "photo",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("cyclorama")
+    if name not in __all__:
+        raise AttributeError(f"module 'cyclorama' has no attribute {name!r}")
+    value = getattr(import_module(f"cyclorama.engine.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value  # found at once the next time
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

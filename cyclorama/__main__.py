@@ -1,0 +1,5 @@
+"""`python -m cyclorama`: the command."""
+
+from cyclorama.cli import main
+
+main()
