@@ -38,9 +38,19 @@ if TYPE_CHECKING:
         NoHome,
         NoSubject,
     )
-    from cyclorama.engine.generator import BackgroundGenerator, Progress, Step
-    from cyclorama.engine.matting.subject import Hints, find_subject
-    from cyclorama.engine.options import PRESETS, GenerationOptions
+    from cyclorama.engine.generator import BackgroundGenerator, Progress
+    from cyclorama.engine.matting.hints import Hints
+    from cyclorama.engine.matting.subject import find_subject
+    from cyclorama.engine.options import (
+        PRESETS,
+        CountOptions,
+        GenerationOptions,
+        Limits,
+        LoadOptions,
+        SceneOptions,
+        SubjectOptions,
+    )
+    from cyclorama.engine.painting import Step
     from cyclorama.engine.photo import Photo, load_photo
     from cyclorama.engine.picture import Picture, Result
     from cyclorama.engine.scene import Scene
@@ -54,12 +64,15 @@ __all__ = [
     "BadModel",
     "Cancelled",
     "CannotWrite",
+    "CountOptions",
     "Cutout",
     "CycloramaError",
     "DownloadFailed",
     "GenerationOptions",
     "Hints",
     "InvalidOptions",
+    "Limits",
+    "LoadOptions",
     "ModelNotFound",
     "NoHome",
     "NoSubject",
@@ -68,7 +81,9 @@ __all__ = [
     "Progress",
     "Result",
     "Scene",
+    "SceneOptions",
     "Step",
+    "SubjectOptions",
     "cut_out",
     "find_subject",
     "load_photo",
@@ -79,14 +94,19 @@ _HOMES = {
     "BackgroundGenerator": "generator",
     "Cutout": "cutout",
     "GenerationOptions": "options",
-    "Hints": "matting.subject",
+    "CountOptions": "options",
+    "Hints": "matting.hints",
+    "Limits": "options",
+    "LoadOptions": "options",
+    "SceneOptions": "options",
+    "SubjectOptions": "options",
     "PRESETS": "options",
     "Photo": "photo",
     "Picture": "picture",
     "Progress": "generator",
     "Result": "picture",
     "Scene": "scene",
-    "Step": "generator",
+    "Step": "painting",
     "cut_out": "cutout",
     "find_subject": "matting.subject",
     "load_photo": "photo",

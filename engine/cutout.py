@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Unpack
 
 from PIL import Image
 
-from cyclorama.engine.checks import yes_or_no
+from cyclorama.engine.checks import shown, yes_or_no
 from cyclorama.engine.compositing.background import Background
 from cyclorama.engine.compositing.finish import finish
 from cyclorama.engine.compositing.light import Light, light
-from cyclorama.engine.compositing.placement import Layout, Placement
+from cyclorama.engine.compositing.placement import Placement, placement
 from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.machine import peak_memory
 from cyclorama.engine.matting.foreground import foreground_colours
-from cyclorama.engine.matting.subject import Hints, subject_alpha
-from cyclorama.engine.notes import collected_notes
-from cyclorama.engine.photo import Photo, Pixels, Source, load_photo
+from cyclorama.engine.matting.hints import Hints
+from cyclorama.engine.matting.looks import Looks
+from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL
+from cyclorama.engine.matting.subject import check, find_subject
+from cyclorama.engine.notes import collected_notes, note
+from cyclorama.engine.options import MOST_PIXELS, MaskModel, SubjectKeywords, SubjectOptions, read
+from cyclorama.engine.photo import Photo, Pixels, Source, load_mask, load_photo
 from cyclorama.engine.picture import Picture
 from cyclorama.engine.timing import timed
 
@@ -29,7 +34,7 @@ class Cutout:
     photo, photo_alpha: as photographed, (H, W, 3) and (H, W).  placement: how the photo lies on the canvas.
     alpha (h, w), foreground (h, w, 3): on the canvas; where alpha is between 0 and 255 the foreground holds the
     subject's own colours, without the old background's.  seconds: what making it took, per stage.
-    notes: what was said meanwhile.  May be shared between threads.
+    notes: what was said meanwhile.  looks: what the mask network saw.  May be shared between threads, and pickled.
     """
 
     photo: Photo
@@ -39,6 +44,8 @@ class Cutout:
     foreground: Pixels
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    looks: Looks = field(default_factory=Looks, repr=False, compare=False)
+    _most_pixels: int = MOST_PIXELS
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,23 +64,34 @@ class Cutout:
 
     def out_of_focus(self) -> Background:
         """The photo's own background as a wide aperture would show it."""
-        return Background.out_of_focus(self.photo, self.photo_alpha)
+        return Background.blurred(self.photo, self.photo_alpha)
 
-    def on(self, background: Source | Background, *, shadow: bool = False, colour_match: bool = False) -> Picture:
+    def revised(self, **options: Unpack[SubjectKeywords]) -> Cutout:
+        """The same photo cut out with other options, all anew; what the mask network saw before is not looked at again.
+
+        Raises BadImage, NoSubject, InvalidOptions.
+        """
+        return _cut_out(self.photo, read(SubjectOptions, options), self.looks, {}, self._most_pixels)
+
+    def on(self, background: Background, *, shadow: bool = False, colour_match: bool = False) -> Picture:
         """The subject on a given background, which is fitted to the canvas.
 
-        background: an image or its file, a colour, `transparent`, or `out_of_focus()`.  shadow: a soft one where the
-        subject stands.  colour_match: the background is brought nearer to the photo's light.
-        Raises BadImage and InvalidOptions.
+        background: see `Background`, or `out_of_focus()`.  shadow: a soft one where the subject stands.
+        colour_match: the background is brought nearer to the photo's light.
+        Raises InvalidOptions.
         """
+        if not isinstance(background, Background):
+            raise InvalidOptions(
+                f"a background is Background.colour(...), .image(...) or .transparent(), got {shown(background)}",
+                option="background",
+            )
         yes_or_no("shadow", shadow)
         yes_or_no("colour_match", colour_match)
         seconds = dict(self.seconds)
         with timed(seconds, "background"):
-            given = background if isinstance(background, Background) else Background.load(background)
             if colour_match:
-                given.check_match()
-            pixels = given.fitted(self.size, self.photo.icc_profile)
+                background.check_match()
+            pixels = background.fitted(self.size, self.photo.icc_profile)
         with timed(seconds, "composite"):
             wanted = self.light if colour_match else None
             image, behind = finish(self.foreground, self.alpha, pixels, shadow=shadow, light=wanted)
@@ -81,7 +99,7 @@ class Cutout:
             image=Image.fromarray(image),
             alpha=Image.fromarray(self.alpha),
             background=Image.fromarray(behind),
-            background_name=given.name,
+            background_name=background.name,
             shadow=shadow,
             colour_match=colour_match,
             seconds=seconds,
@@ -93,40 +111,54 @@ class Cutout:
         )
 
 
-def cut_out(
-    photo: Source,
-    *,
-    mask: Source | None = None,
-    mask_model: str | None = None,
-    box: tuple[int, int, int, int] | None = None,
-    keep: Source | None = None,
-    drop: Source | None = None,
-    canvas: str | None = None,
-    subject_scale: float | None = None,
-    subject_position: tuple[float, float] | None = None,
-) -> Cutout:
+def cut_out(photo: Source, *, most_pixels: int = MOST_PIXELS, **options: Unpack[SubjectKeywords]) -> Cutout:
     """Finds the subject of a photo and places it on its canvas.
 
-    mask: 255 subject, 0 background, the photo's size; given, no network looks for the subject.
-    Left open, a photo's own transparency is its mask, unless `mask_model` is named or a hint given.
-    mask_model: `u2netp` or a model of rembg's.  box: x, y, width, height around the subject, in pixels of the
-    upright photo.  keep, drop: brush masks of the photo's size, white over what is and what is not the subject;
-    the three help a mask model and do not go with `mask`.  canvas, subject_scale, subject_position: see
-    `engine.compositing.placement.Layout`; left out, the subject stays where it is.
+    mask: 255 subject, 0 background, the photo's size; given, no network looks for the subject. Left open, a photo's own
+    transparency is its mask, unless `mask_model` is named or a hint given.  mask_model: `u2netp` or another of
+    `models list`; or a Path to an ONNX file.  box: x, y, width, height around the subject, in pixels of the upright
+    photo.  keep, drop: brush masks of the photo's size, white over what is and what is not the subject; the three
+    help a mask model and do not go with `mask`.  canvas, subject_scale, subject_position: see
+    `engine.options.Layout`; left out, the subject stays where it is.  most_pixels: of the photo and of the canvas.
     Raises BadImage, NoSubject, InvalidOptions.
     """
-    if mask is not None and any(hint is not None for hint in (mask_model, box, keep, drop)):
-        raise InvalidOptions("a mask was given, and a mask model or a hint for one too; leave out either")
-    layout = Layout(canvas, subject_scale, subject_position)
+    asked = read(SubjectOptions, options)
     seconds: dict[str, float] = {}
     with timed(seconds, "photo"):
-        loaded = load_photo(photo)
+        loaded = load_photo(photo, most_pixels)
+    return _cut_out(loaded, asked, Looks(), seconds, most_pixels)
+
+
+def _cut_out(photo: Photo, asked: SubjectOptions, looks: Looks, seconds: dict[str, float], most_pixels: int) -> Cutout:
+    width, height = asked.canvas_size(photo.size)
+    if width * height > most_pixels:
+        raise InvalidOptions(f"a canvas has at most {most_pixels} pixels here, got {width}x{height}", option="canvas")
     with collected_notes() as notes:
         with timed(seconds, "mask"):
-            alpha = subject_alpha(loaded, mask, mask_model, Hints.read(loaded.size, box, keep, drop))
-        placement = layout.placement(alpha)
+            mask = None if asked.mask is None else load_mask(asked.mask, photo.size)
+            hints = Hints.read(photo.size, asked.box, asked.keep, asked.drop)
+            alpha = _alpha(photo, mask, asked.mask_model, hints, looks)
+        placed = placement(asked, alpha)
     with timed(seconds, "edges"):
         # A photo's own transparency is that of a cut-out, which holds its own colours already.
-        colours = loaded.rgb if alpha is loaded.alpha else foreground_colours(loaded.rgb, alpha)
-        foreground, placed = placement.place(colours, alpha)
-    return Cutout(loaded, alpha, placement, placed, foreground, seconds, (*loaded.notes, *notes))
+        colours = photo.rgb if alpha is photo.alpha else foreground_colours(photo.rgb, alpha)
+        foreground, placed_alpha = placed.place(colours, alpha)
+    return Cutout(photo, alpha, placed, placed_alpha, foreground, seconds, (*photo.notes, *notes), looks, most_pixels)
+
+
+def subject_alpha(photo: Photo, asked: SubjectOptions) -> Pixels:
+    """The mask alone, (H, W): what `cut_out` would take. Raises BadImage, NoSubject, InvalidOptions."""
+    mask = None if asked.mask is None else load_mask(asked.mask, photo.size)
+    return _alpha(photo, mask, asked.mask_model, Hints.read(photo.size, asked.box, asked.keep, asked.drop), Looks())
+
+
+def _alpha(photo: Photo, mask: Pixels | None, mask_model: MaskModel | None, hints: Hints, looks: Looks) -> Pixels:
+    """From a given mask, the photo's own transparency, or a mask network."""
+    if mask is not None:
+        check(mask, "the given mask", "make it white over the subject and black elsewhere")
+        return mask
+    if mask_model is None and photo.alpha is not None and not hints:
+        note("the photo's own transparency is its mask; name a mask model to look for the subject instead")
+        check(photo.alpha, "the photo's own transparency")
+        return photo.alpha
+    return find_subject(photo.rgb, DEFAULT_MASK_MODEL if mask_model is None else mask_model, hints, looks)

@@ -37,22 +37,34 @@ __all__ = [
 class InvalidOptions(CycloramaError):
     """Options that are out of range or contradict each other, the photo or the model."""
 
+    code = "invalid_options"
+
 
 class BadImage(CycloramaError):
     """An image file that cannot be read, or whose size or kind does not fit."""
+
+    code = "bad_image"
 
 
 class NoSubject(BadImage):
     """The mask is empty, covers everything, or the mask network saw no contrast."""
 
+    code = "no_subject"
+
 
 class Cancelled(CycloramaError):
     """The painting was stopped by whoever asked for it."""
+
+    code = "cancelled"
 
 
 class CannotWrite(CycloramaError):
     """A result cannot be written: no such folder, no permission, no space."""
 
+    code = "cannot_write"
+
 
 class BackendUnavailable(CycloramaError):
     """The inference backend or device asked for cannot be used on this machine."""
+
+    code = "backend_unavailable"

@@ -2,66 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from functools import partial
-from inspect import signature
-from pathlib import Path
+from os import PathLike
 from threading import Event
-from typing import Any, Literal, get_args
+from typing import Literal, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cyclorama.engine.backends import Backend, Device, Tensor, choose_backend
-from cyclorama.engine.checks import no_others, number, one_of, shown, whole_number, yes_or_no
-from cyclorama.engine.compositing.finish import finish
-from cyclorama.engine.cutout import cut_out
+from cyclorama.engine.backends import choose_backend
+from cyclorama.engine.checks import no_others, shown
+from cyclorama.engine.cutout import Cutout, cut_out
 from cyclorama.engine.diffusion.frame import Frame
 from cyclorama.engine.diffusion.model_folder import ModelFolder
-from cyclorama.engine.diffusion.networks import VAE, TextEncoder, UNet, guidance_scale_embedding
-from cyclorama.engine.diffusion.samplers import make_sampler
-from cyclorama.engine.errors import BadModel, Cancelled, InvalidOptions
+from cyclorama.engine.diffusion.networks import VAE, UNet
+from cyclorama.engine.errors import BadModel, InvalidOptions
 from cyclorama.engine.growth import Best
-from cyclorama.engine.machine import peak_memory
-from cyclorama.engine.metadata import marked_as_painted
 from cyclorama.engine.notes import collected_notes, note
-from cyclorama.engine.options import GenerationOptions, Preset, resolve_options
+from cyclorama.engine.options import (
+    Backend,
+    CountOptions,
+    Device,
+    GenerationKeywords,
+    GenerationOptions,
+    Limits,
+    LoadOptions,
+    Preset,
+    SceneKeywords,
+    SceneOptions,
+)
+from cyclorama.engine.painting import Networks, Painting, Step, Steps
 from cyclorama.engine.photo import Source
 from cyclorama.engine.picture import Result
+from cyclorama.engine.presets import resolve_options
 from cyclorama.engine.scene import Scene
-from cyclorama.engine.timing import timed
 from cyclorama.models.store import resolve
 
 Array = npt.NDArray[np.float32]
 
-_CUTTING = [name for name in signature(cut_out).parameters if name != "photo"]
-_PAINTING = [own.name for own in fields(GenerationOptions) if own.name != "prompt"]
-_MOST_PAINTED = 10_000  # of which one is kept
-
-
-@dataclass(frozen=True)
-class Step:
-    """One denoising step, done. `latents` are the sampler's own, `denoised` its estimate of the clean ones."""
-
-    index: int
-    total: int
-    timestep: float
-    latents: Array
-    denoised: Array
-    _finish: Any = field(repr=False)
-    _preview: Any = field(repr=False)
-
-    def preview(self) -> Image.Image:
-        """The picture as it would be if this were the last step, at the working size. Costs a VAE decode."""
-        image: Image.Image = self._preview(self.denoised)
-        return image
-
-    def result(self) -> Result:
-        """The finished picture from this step: decoded, and composited at full size."""
-        result: Result = self._finish(self.denoised)
-        return result
+_logger = logging.getLogger("cyclorama")
+_OF_SCENES = [own.name for own in fields(SceneOptions)]
 
 
 @dataclass(frozen=True)
@@ -83,78 +67,113 @@ class Progress:
         return self.step.preview()
 
 
-class Steps(Iterator[Step]):
-    """The steps of one picture, and the options it is painted with, the seed among them."""
-
-    def __init__(self, options: GenerationOptions, steps: Iterator[Step]) -> None:
-        self.options = options
-        self._steps = steps
-
-    def __next__(self) -> Step:
-        return next(self._steps)
-
-
 class BackgroundGenerator:
     """A loaded model. Make one with `load`, then `prepare` a photo and `generate` as often as liked.
 
     Networks are compiled for the working size when it first comes. A generator and its scenes may be shared between
     threads: each picture is the one that would be painted alone. Threads wait for each other's network runs, so two
-    pictures at once take as long as one after the other; two working sizes at once hold both compiled.
+    pictures at once take as long as one after the other; two working sizes at once hold both compiled. `close`, or the
+    end of a `with` block, gives the memory back.
     """
 
-    def __init__(self, folder: ModelFolder, backend: Backend, device: Device, exact: bool) -> None:
+    def __init__(self, folder: ModelFolder, backend: Backend, options: LoadOptions, limits: Limits) -> None:
         self.folder = folder
         self.backend = backend
-        self.device = device
-        self._text_encoder = TextEncoder(folder, backend, device, exact)
-        self.unet = UNet(folder, backend, device, exact)
-        self.vae = VAE(folder, backend, device, exact)
+        self.device = options.device
+        self.limits = limits
+        self._networks: Networks | None = Networks.load(folder, backend, options)
 
     @classmethod
     def load(
         cls,
-        model: str | Path = "nano",
+        model: str | PathLike[str] = "nano",
         *,
         backend: Backend | Literal["auto"] = "auto",
         device: Device = "cpu",
+        threads: int | None = None,
         exact: bool = False,
-    ) -> BackgroundGenerator:
-        """Loads a model by its name in the catalogue or by its folder.
+        limits: Limits | None = None,
+    ) -> Self:
+        """Loads a model by its name in the catalogue (a str) or by its folder (a Path).
 
-        backend: `auto` takes OpenVINO where the folder has IR and it runs on this machine, else
-        ONNX Runtime. device: `cuda` takes ONNX Runtime's CUDA provider.  exact: float32 throughout,
-        where OpenVINO would compute in bf16 on CPUs that can.
-        Raises ModelNotFound, BadModel, BackendUnavailable.
+        backend: `auto` takes OpenVINO where the folder has IR and it runs on this machine, else ONNX Runtime.
+        device: `cuda` is ONNX Runtime's provider, `gpu` and `npu` are OpenVINO's.  threads: of the processor; None is
+        as many as there are cores, or as the container may use.  exact: float32 throughout, where OpenVINO would
+        compute in bf16 on CPUs that can.  limits: what `prepare` and `paint` refuse beyond.
+        Raises ModelNotFound, BadModel, BackendUnavailable, InvalidOptions.
         """
-        one_of("backend", backend, ("auto", *get_args(Backend)))
-        one_of("device", device, get_args(Device))
-        yes_or_no("exact", exact)
+        options = LoadOptions(backend, device, threads, exact)
+        if not isinstance(limits, Limits | None):
+            raise InvalidOptions(f"limits must be Limits, got {shown(limits)}", option="limits")
+        limits = limits or Limits()
         folder = ModelFolder(resolve(model))
-        chosen = choose_backend(folder.has_ir, folder.has_onnx, backend, device)
+        chosen = choose_backend(folder.has_ir, folder.has_onnx, options.backend, options.device)
         try:
-            return cls(folder, chosen, device, exact)
+            generator = cls(folder, chosen, options, limits)
         except BadModel as error:
             if backend != "auto" or chosen == "onnx" or not folder.has_onnx:
                 raise
             note(f"{error}; using ONNX Runtime")
-            return cls(folder, "onnx", device, exact)
+            generator = cls(folder, "onnx", options, limits)
+        _logger.info("loaded %s from %s on %s (%s)", folder.name, folder.path, generator.backend, device)
+        return generator
 
-    def prepare(self, photo: Source, *, size: int | None = None, **options: Any) -> Scene:
+    def close(self) -> None:
+        """Gives the networks' memory back; what is being painted is finished. Afterwards only `close` may be called."""
+        self._networks = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def unet(self) -> UNet:
+        """The network that is run at every step."""
+        return self._loaded.unet
+
+    @property
+    def vae(self) -> VAE:
+        """The network between pixels and latents."""
+        return self._loaded.vae
+
+    @property
+    def _loaded(self) -> Networks:
+        if self._networks is None:
+            raise InvalidOptions("this generator was closed; load the model again")
+        return self._networks
+
+    def prepare(self, photo: Source | Cutout, **options: Unpack[SceneKeywords]) -> Scene:
         """Everything about a photo that does not depend on the prompt.
 
-        options: who the subject is and where it goes, as in `cut_out`.  size: side of the square whose area the
-        working canvas has, in pixels; the model's own by default.
+        photo: or its subject, cut out already; then only `size` may be given.  options: who the subject is and where it
+        goes, as in `cut_out`.  size: side of the square whose area the working canvas has, in pixels; the model's own
+        by default. The VAE encodes the photo with the first picture, or when `encode` is called.
         Raises BadImage, NoSubject, InvalidOptions.
         """
-        size = Frame.check_size(self.folder.native_size if size is None else size, self.folder.size_multiple)
-        no_others(options, _CUTTING)
-        cutout = cut_out(photo, **options)
-        frame = Frame.fit(cutout.size, size, self.folder.size_multiple)
+        no_others(options, _OF_SCENES)
+        size = options.pop("size", None)
+        multiple = self.folder.size_multiple
+        size = min(self.folder.native_size, self.limits.size) if size is None else size
+        size = Frame.check_size(size, multiple, self.limits.size)
+        if isinstance(photo, Cutout):
+            no_others(options, [])
+            cutout = photo
+        else:
+            cutout = cut_out(photo, most_pixels=self.limits.pixels, **options)  # type: ignore[misc]
+        frame = Frame.fit(cutout.size, size, multiple)
         image = frame.place_photo(cutout.foreground if cutout.is_placed else cutout.photo.rgb)
-        scene = Scene(cutout, frame, image, frame.place_mask(cutout.alpha), self.vae, dict(cutout.seconds))
+        mask = frame.place_mask(cutout.alpha)
+        return Scene(cutout, frame, image, mask, self.folder.vae_key, dict(cutout.seconds))
+
+    def encode(self, scene: Scene) -> None:
+        """Runs the VAE encoder now rather than with the scene's first picture."""
+        self._check_scene(scene)
         if self.folder.is_inpainting:
-            _ = scene.masked_image_latents
-        return scene
+            scene.masked_image_latents(self.vae)
+        else:
+            scene.image_latents(self.vae)
 
     def generate(
         self,
@@ -164,12 +183,17 @@ class BackgroundGenerator:
         *,
         best_of: int = 1,
         good_enough: float | None = None,
-        **options: Any,
+        cancelled: Event | None = None,
+        latents: Array | None = None,
+        **options: Unpack[GenerationKeywords],
     ) -> Result:
         """Paints a background from a prompt; options as in `paint`, of which this is the end."""
-        no_others(options, [*_PAINTING, "latents", "cancelled"])
+        painting = self.paint(
+            scene, prompt, preset,
+            best_of=best_of, good_enough=good_enough, cancelled=cancelled, latents=latents, **options,
+        )  # fmt: skip
         result: Result | None = None
-        for progress in self.paint(scene, prompt, preset, best_of=best_of, good_enough=good_enough, **options):
+        for progress in painting:
             result = progress.result
         assert result is not None
         return result
@@ -184,52 +208,38 @@ class BackgroundGenerator:
         best_of: int = 1,
         good_enough: float | None = None,
         cancelled: Event | None = None,
-        **options: Any,
+        latents: Array | None = None,
+        **options: Unpack[GenerationKeywords],
     ) -> Iterator[Progress]:
-        """Paints pictures, told step by step: what the command line, a page and a server stand on.
+        """Paints pictures step by step: what the command line, a page and a server stand on.
 
-        count: so many pictures, with seeds in a row from `seed` on.  best_of: for each of them so many are painted,
-        with seeds in a row, and that is kept whose subject grew least (see `engine.growth`).  good_enough: no more
-        are painted for it, once the growth is no more than this share of the subject's area.  cancelled: looked at
-        before each run of a network; once it is set, by whatever thread, Cancelled is raised from the iteration.
-        options: as in `steps`.
+        count: paint this many, with seeds in a row from `seed` on.  best_of: paint this many for each of them, with
+        seeds in a row, and keep the one whose subject grew least (see `engine.growth`).  good_enough: stop once the
+        growth is no more than this share of the subject's area.  cancelled: looked at before each run of a network;
+        once it is set, by whatever thread, Cancelled is raised from the iteration.  latents, options: as in `steps`.
         Raises InvalidOptions at once, not at the first step.
         """
-        whole_number("count", count, 1, _MOST_PAINTED)
-        whole_number("best_of", best_of, 1, _MOST_PAINTED)
-        if good_enough is not None and best_of == 1:
-            raise InvalidOptions("good_enough goes with best_of; say how many to paint at most")
-        if good_enough is not None:
-            number("good_enough", good_enough, 0, float("inf"))
+        wanted = CountOptions(count, best_of, good_enough)
         if cancelled is not None and not isinstance(cancelled, Event):
-            raise InvalidOptions(f"cancelled must be a threading.Event, got {shown(cancelled)}")
-        if count * best_of > 1 and options.get("latents") is not None:
-            raise InvalidOptions("latents make the same picture whatever the seed; leave out count and best_of")
-        first = self.steps(scene, prompt, preset, cancelled=cancelled, **options)
-        seed = first.options.seed
+            raise InvalidOptions(f"cancelled must be a threading.Event, got {shown(cancelled)}", option="cancelled")
+        if count * best_of > self.limits.count:
+            raise InvalidOptions(
+                f"at most {self.limits.count} pictures are painted for one request, got {count * best_of}",
+                option="count",
+            )
+        if count * best_of > 1 and latents is not None:
+            raise InvalidOptions(
+                "latents make the same picture whatever the seed; leave out count and best_of", option="latents"
+            )
+        first = self.steps(scene, prompt, preset, latents=latents, cancelled=cancelled, **options)
 
-        def several() -> Iterator[Progress]:
-            for picture in range(count):
-                chosen = Best(good_enough)
-                for attempt in range(best_of):
-                    at = picture * best_of + attempt
-                    steps = (
-                        first
-                        if at == 0
-                        else self.steps(scene, prompt, preset, cancelled=cancelled, **{**options, "seed": seed + at})
-                    )
-                    for step in steps:
-                        if step.index + 1 < step.total:
-                            yield Progress(picture, count, attempt, best_of, step)
-                    result = step.result()
-                    is_done = best_of == 1 or chosen.offer(result) or attempt + 1 == best_of
-                    if best_of > 1 and is_done:
-                        result = chosen.result
-                    yield Progress(picture, count, attempt, best_of, step, result if is_done else None)
-                    if is_done:
-                        break
+        def attempt(number: int) -> Steps:
+            if number == 0:
+                return first
+            again: GenerationKeywords = {**options, "seed": first.options.seed + number}
+            return self.steps(scene, prompt, preset, cancelled=cancelled, **again)
 
-        return several()
+        return _pictures(attempt, wanted)
 
     def steps(
         self,
@@ -239,174 +249,73 @@ class BackgroundGenerator:
         *,
         latents: Array | None = None,
         cancelled: Event | None = None,
-        **options: Any,
+        **options: Unpack[GenerationKeywords],
     ) -> Steps:
-        """The same work step by step: progress, previews and stopping early are the caller's.
+        """The same work for one picture: progress, previews and stopping early are the caller's.
 
-        options: any field of `GenerationOptions` (`negative_prompt`, `num_inference_steps`,
-        `guidance_scale`, `strength`, `seed`, `sampler`, `shadow`, `colour_match`); the preset fills in the rest.
-        cancelled: see `paint`.  latents: initial unit Gaussian noise, (1, C, h/8, w/8), instead of that drawn from the
-        seed.
+        options: any field of `GenerationOptions`; the preset fills in the rest.  cancelled: see `paint`.
+        latents: initial unit Gaussian noise, (1, C, h/8, w/8), instead of that drawn from the seed.
         Raises InvalidOptions at once, not at the first step.
         """
-        if not isinstance(scene, Scene):
-            raise InvalidOptions(f"a scene is what `prepare` gives, got {shown(scene)}")
-        no_others(options, _PAINTING)
+        self._check_scene(scene)
+        networks = self._loaded
         with collected_notes() as notes:
             resolved = resolve_options(self.folder, prompt, preset, **options)
-            for remark in self._text_encoder.remarks(resolved.prompt):
+            self._check_limits(resolved)
+            for remark in networks.text_encoder.remarks(resolved.prompt):
                 note(remark)
         if resolved.strength < 1 and scene.cutout.is_placed:
             raise InvalidOptions(
                 f"strength {resolved.strength:g} lets the old background through, which the subject was moved away "
-                "from; leave out either strength or its place"
+                "from; leave out either strength or its place",
+                option="strength",
             )
         if self.backend == "onnx":  # which computes every step in full
             resolved = replace(resolved, cache_interval=1, token_downsampling=False)
-        shape = (1, self.folder.latent_channels, *scene.latent_mask(self.folder.vae_scale_factor).shape[2:])
+        painting = Painting(networks, scene, resolved, tuple(notes), cancelled)
         if latents is not None:
-            latents = _checked_latents(latents, shape)
-        return Steps(resolved, self._denoise(scene, resolved, shape, latents, tuple(notes), cancelled))
+            latents = _checked_latents(latents, painting.latents_shape)
+        return Steps(resolved, painting.steps(latents))
 
-    def _denoise(
-        self,
-        scene: Scene,
-        options: GenerationOptions,
-        shape: tuple[int, ...],
-        latents: Array | None,
-        notes: tuple[str, ...],
-        cancelled: Event | None,
-    ) -> Iterator[Step]:
-        check = partial(_stop_if, cancelled)
-        check()
-        seconds = dict.fromkeys(("text", "compile", "denoise", "decode", "composite"), 0.0)
-        rng = np.random.default_rng(options.seed)
-
-        def fresh_noise() -> Array:
-            return rng.standard_normal(shape, np.float32)
-
-        is_inpainting, time_cond_width = self.folder.is_inpainting, self.folder.time_cond_proj_dim
-        has_guidance = options.guidance_scale > 1 and time_cond_width is None
-        with timed(seconds, "text"):
-            prompts = (options.negative_prompt, options.prompt) if has_guidance else (options.prompt,)
-            guided_texts = self._text_encoder.encode(*prompts)
-            is_guided_throughout = has_guidance and options.guidance_interval == (0, 1)
-            texts = guided_texts if is_guided_throughout else self._text_encoder.encode(options.prompt)
-        timestep_cond = (
-            None if time_cond_width is None else guidance_scale_embedding(options.guidance_scale, time_cond_width)
-        )
-        sampler = make_sampler(
-            options.sampler, self.folder.noise_schedule, options.num_inference_steps, options.timestep_spacing
-        )
-        total = len(sampler.timesteps)
-        first = total - int(total * options.strength)
-
-        noise = fresh_noise() if latents is None else latents
-        if options.strength == 1:
-            x = noise * np.float32(sampler.init_noise_sigma)
-        else:
-            x = sampler.add_noise(scene.image_latents, noise, first)
-        mask = scene.latent_mask(self.folder.vae_scale_factor)
-        if is_inpainting:
-            condition = np.concatenate([(mask >= 0.5).astype(np.float32), scene.masked_image_latents], axis=1)
-
-        with timed(seconds, "compile"):
-            sample_shape = (1, self.folder.unet_config["in_channels"], *shape[2:])
-            _held = self.unet.compile(sample_shape, texts.shape, options.token_downsampling)  # until this is painted
-        start, stop = (first + share * (total - first) for share in options.guidance_interval)
-        deep_features: Sequence[Tensor] = ()
-
-        for i in range(first, total):
-            with timed(seconds, "denoise"):
-                sample = sampler.scale_model_input(x, i)
-                if is_inpainting:
-                    sample = np.concatenate([sample, condition], axis=1)
-                is_guided = has_guidance and start <= i < stop
-                if is_guided:
-                    sample = np.concatenate([sample, sample])
-                kept = deep_features[-len(sample) :] if (i - first) % options.cache_interval else ()
-                output, deep_features = self.unet(
-                    sample,
-                    float(sampler.timesteps[i]),
-                    guided_texts if is_guided else texts,
-                    timestep_cond,
-                    kept if len(kept) == len(sample) else (),
-                    options.token_downsampling,
-                    before_run=check,
-                )
-                if is_guided:
-                    unconditional, conditional = output[:1], output[1:]
-                    output = unconditional + np.float32(options.guidance_scale) * (conditional - unconditional)
-                x, denoised = sampler.step(output, i, x, fresh_noise)
-                if not is_inpainting:
-                    photo = scene.image_latents
-                    denoised = (1 - mask) * photo + mask * denoised
-                    if i + 1 < total:
-                        photo = sampler.add_noise(photo, noise, i + 1)
-                    x = (1 - mask) * photo + mask * x
-            yield Step(
-                index=i - first,
-                total=total - first,
-                timestep=float(sampler.timesteps[i]),
-                latents=x,
-                denoised=x if i + 1 == total else denoised,
-                _finish=lambda denoised: self._finish(scene, options, denoised, dict(seconds), notes, check),
-                _preview=lambda denoised: self._preview(scene, options, denoised, check),
+    def _check_scene(self, scene: object) -> None:
+        if not isinstance(scene, Scene):
+            raise InvalidOptions(f"a scene is what `prepare` gives, got {shown(scene)}", option="scene")
+        if scene.vae_key != self.folder.vae_key:
+            raise InvalidOptions(
+                f"the scene was prepared for another model than {self.folder.name}; prepare the photo with this one",
+                option="scene",
             )
 
-    def _preview(
-        self, scene: Scene, options: GenerationOptions, denoised: Array, check: Callable[[], None]
-    ) -> Image.Image:
-        check()
-        painted = scene.frame.cut_photo(self.vae.decode(denoised))
-        foreground, alpha = (
-            np.asarray(Image.fromarray(pixels).resize(painted.size, Image.Resampling.LANCZOS))
-            for pixels in (scene.cutout.foreground, scene.cutout.alpha)
-        )
-        wanted = scene.cutout.light if options.colour_match else None
-        image, _ = finish(foreground, alpha, np.asarray(painted), shadow=options.shadow, light=wanted)
-        return Image.fromarray(image)
-
-    def _finish(
-        self,
-        scene: Scene,
-        options: GenerationOptions,
-        denoised: Array,
-        seconds: dict[str, float],
-        notes: tuple[str, ...],
-        check: Callable[[], None],
-    ) -> Result:
-        check()
-        with timed(seconds, "decode"):
-            painted = scene.frame.cut_photo(self.vae.decode(denoised))
-        cutout = scene.cutout
-        with timed(seconds, "composite"):
-            background = np.asarray(painted.resize(cutout.size, Image.Resampling.BICUBIC))
-            wanted = cutout.light if options.colour_match else None
-            image, background = finish(cutout.foreground, cutout.alpha, background, shadow=options.shadow, light=wanted)
-        return Result(
-            image=Image.fromarray(image),
-            alpha=Image.fromarray(cutout.alpha),
-            background=Image.fromarray(background),
-            background_name=options.prompt,
-            shadow=options.shadow,
-            colour_match=options.colour_match,
-            options=options,
-            model=self.folder.name,
-            backend=self.backend if self.device == "cpu" else f"{self.backend} ({self.device})",
-            working_size=(scene.frame.width, scene.frame.height),
-            seconds={**scene.seconds, **seconds},
-            peak_memory=peak_memory(),
-            notes=(*cutout.notes, *notes),
-            icc_profile=cutout.photo.icc_profile,
-            exif=cutout.photo.exif,
-            xmp=marked_as_painted(cutout.photo.xmp),
-        )
+    def _check_limits(self, options: GenerationOptions) -> None:
+        limits = self.limits
+        for name, length in (("prompt", len(options.prompt)), ("negative_prompt", len(options.negative_prompt))):
+            if length > limits.prompt_length:
+                raise InvalidOptions(
+                    f"the {name} has at most {limits.prompt_length} characters, got {length}", option=name
+                )
+        if options.num_inference_steps > limits.num_inference_steps:
+            raise InvalidOptions(
+                f"num_inference_steps must be at most {limits.num_inference_steps} here, "
+                f"got {options.num_inference_steps}",
+                option="num_inference_steps",
+            )
 
 
-def _stop_if(cancelled: Event | None) -> None:
-    if cancelled is not None and cancelled.is_set():
-        raise Cancelled("the painting was cancelled")
+def _pictures(attempt: Callable[[int], Steps], wanted: CountOptions) -> Iterator[Progress]:
+    for picture in range(wanted.count):
+        chosen = Best(wanted.good_enough)
+        for i in range(wanted.best_of):
+            where = partial(Progress, picture, wanted.count, i, wanted.best_of)
+            for step in attempt(picture * wanted.best_of + i):
+                if step.index + 1 < step.total:
+                    yield where(step)
+            result = step.result()
+            is_done = wanted.best_of == 1 or chosen.offer(result) or i + 1 == wanted.best_of
+            if wanted.best_of > 1 and is_done:
+                result = chosen.result
+            yield where(step, result if is_done else None)
+            if is_done:
+                break
 
 
 def _checked_latents(latents: object, shape: tuple[int, ...]) -> Array:

@@ -1,199 +1,280 @@
-"""What a person can ask of a generation, checked; and the presets that fill in the rest."""
+"""Everything that can be asked for, each option once: its name, type, limits, default, and what it does.
+
+Standard library only and quick to import, for whatever shows options is made from `dataclasses.fields`: click's
+options, a page's sliders, an API's schema. A field's metadata has `description` and, where there are limits, `ge`, `gt`
+and `le`; pydantic's `TypeAdapter` reads these as its own. Every class checks itself and raises InvalidOptions.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import secrets
+import re
 import unicodedata
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args
 
-from cyclorama.engine.checks import number, one_of, several, text, whole_number, yes_or_no
-from cyclorama.engine.diffusion.model_folder import ModelFolder
-from cyclorama.engine.diffusion.samplers import SAMPLERS, TIMESTEP_SPACINGS, default_spacing, make_sampler, not_followed
+from cyclorama.engine.checks import checked_fields, no_others, text
 from cyclorama.engine.errors import InvalidOptions
-from cyclorama.engine.notes import note
 
+if TYPE_CHECKING:
+    from cyclorama.engine.photo import Source
+
+T = TypeVar("T")
+
+Backend = Literal["openvino", "onnx"]
+Device = Literal["cpu", "cuda", "gpu", "npu"]
+MaskModel = str | PathLike[str]
+"""A name of the catalogue's or of rembg's; as a Path, an ONNX file."""
 Preset = Literal["fast", "balanced", "quality"]
-PRESETS: tuple[Preset, ...] = ("fast", "balanced", "quality")
-NEGATIVE_PROMPT = "duplicate, extra limbs, deformed, text, watermark, logo, frame, collage"
-"""What no background should show; taken where there is guidance and none was given."""
+SamplerName = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_karras", "lcm", "tcd"]
+SpacingName = Literal["leading", "trailing", "linspace"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+
+MOST_PIXELS = 89_000_000
+"""Of a photo or a canvas."""
+_RATIO = re.compile(r"(\d{1,6}(?:\.\d{1,6})?):(\d{1,6}(?:\.\d{1,6})?)")
+_SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that show nothing
+
+
+def option(description: str, default: Any, **limits: float) -> Any:
+    """A field with what its faces show of it."""
+    return field(default=default, metadata={"description": description, **limits})
+
+
+def read(kind: type[T], given: Mapping[str, Any], **more: Any) -> T:
+    """Options from names and values. Raises InvalidOptions, with the nearest name where there is no such option."""
+    no_others(given, [own.name for own in fields(kind) if own.name not in more])  # type: ignore[arg-type]
+    return kind(**given, **more)
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a model is loaded."""
+
+    backend: Backend | Literal["auto"] = option(
+        "What runs the networks; auto is OpenVINO where the model has IR and it runs here, else ONNX Runtime.", "auto"
+    )
+    device: Device = option("cuda is ONNX Runtime's provider; gpu and npu are OpenVINO's devices.", "cpu")
+    threads: int | None = option("Processor threads to run on; default: all cores there are.", None, ge=1, le=1024)
+    exact: bool = option("Compute in float32 throughout, where the processor could do it in bfloat16.", False)
+
+    def __post_init__(self) -> None:
+        checked_fields(self)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The subject's place."""
+
+    canvas: str | None = option("square, 4:5, 16:9 ... or pixels as 1080x1350; default: the photo's.", None)
+    subject_scale: float | None = option(
+        "1 keeps the photo's pixels, 0.5 halves the subject; default: 1, or what fits the photo onto a smaller canvas.",
+        None, ge=0.01, le=10,
+    )  # fmt: skip
+    subject_position: tuple[float, float] | None = option(
+        "Of the room around the subject, how much is left of and above it; 0.5,1 is bottom centre; default: as in the "
+        "photo.",
+        None, ge=0, le=1,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        checked_fields(self)
+        self.canvas_size((1, 1))
+
+    def canvas_size(self, photo_size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the canvas: of a ratio, the smallest that holds a photo of this size.
+
+        Raises InvalidOptions.
+        """
+        if self.canvas is None:
+            return photo_size
+        shape = "1:1" if self.canvas == "square" else self.canvas
+        if match := _SIZE.fullmatch(shape):
+            size = int(match[1]), int(match[2])
+        elif match := _RATIO.fullmatch(shape):
+            width, height = float(match[1]), float(match[2])
+            if not 0.05 <= width / max(height, 1e-9) <= 20:
+                raise InvalidOptions(f"a canvas has a shape from 1:20 to 20:1, got {self.canvas}", option="canvas")
+            scale = max(photo_size[0] / width, photo_size[1] / height)
+            size = round(width * scale), round(height * scale)
+        else:
+            raise InvalidOptions(
+                f"a canvas is `square`, a ratio like 4:5 or a size like 1080x1350, got {self.canvas!r}", option="canvas"
+            )
+        if not 1 <= size[0] * size[1] <= MOST_PIXELS:
+            raise InvalidOptions(
+                f"a canvas has 1 to {MOST_PIXELS // 1_000_000} million pixels, got {size[0]}x{size[1]}", option="canvas"
+            )
+        return size
+
+
+@dataclass(frozen=True)
+class SubjectOptions(Layout):
+    """Who the subject is, and its place.
+
+    mask, keep, drop: a file, its bytes, an image or an array, the photo's size.  box: x, y, width, height in pixels of
+    the upright photo. Mask model and hints help to find a mask, so they do not go with one.
+    """
+
+    mask: Any = option("A mask the size of the photo: white is the subject.", None)
+    mask_model: MaskModel | None = option(
+        "Which network finds the subject: u2netp (built in, the default), another of the mask models, or an ONNX file.",
+        None,
+    )
+    box: tuple[int, int, int, int] | None = option(
+        "Close around the subject, in pixels: x, y, width, height.", None, ge=-(2**31), le=2**31
+    )
+    keep: Any = option("Brush mask: white over what is the subject.", None)
+    drop: Any = option("Brush mask: white over what is not the subject.", None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        hints = (self.mask_model, self.box, self.keep, self.drop)
+        if self.mask is not None and any(hint is not None for hint in hints):
+            raise InvalidOptions(
+                "a mask was given, and a mask model or a hint for one too; leave out either", option="mask"
+            )
+
+
+@dataclass(frozen=True)
+class SceneOptions(SubjectOptions):
+    """All that a prepared photo depends on, beside photo and model."""
+
+    size: int | None = option(
+        "Side of the square whose area is painted, in pixels; default: the model's own.", None, ge=8, le=2048
+    )
 
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """All that a picture depends on beside photo and model; names are diffusers'.
+    """All that a picture depends on, beside photo and model; the names are diffusers'.
 
-    num_inference_steps: 1 to 1000.  guidance_scale: 0 to 50; up to 1 there is no guidance.
-    strength: above 0, up to 1 (1: the old background leaves no trace).  seed: 0 to 2**63 - 1.
-    cache_interval: the UNet runs in full on every so many steps, 1 to 100, and on those between only its last layers
-    (DeepCache; on ONNX Runtime always in full).  guidance_interval: from and up to which share of the steps there is
-    guidance (Kynkäänniemi et al., 2024), 0 to 1.  token_downsampling: cheaper self-attention on large feature maps, as
-    512 pixels have with SD1.5 (ToDo; not on ONNX Runtime); goes without caching.  shadow, colour_match: of the finished
-    background: a soft shadow where the subject stands, and the photo's light (see `engine.compositing.finish.finish`).
+    cache_interval: DeepCache (Ma et al., 2024); ONNX Runtime runs every step in full.  guidance_interval:
+    Kynkäänniemi et al., 2024.  token_downsampling: ToDo (Smith et al., 2024), for feature maps as large as SD1.5's at
+    512 pixels; not on ONNX Runtime, and not with caching.
     """
 
-    prompt: str
-    negative_prompt: str = ""
-    num_inference_steps: int = 20
-    guidance_scale: float = 7.0
-    strength: float = 1.0
-    seed: int = 0
-    sampler: str = "dpmpp_2m_karras"
-    timestep_spacing: str = "leading"
-    cache_interval: int = 1
-    guidance_interval: tuple[float, float] = (0.0, 1.0)
-    token_downsampling: bool = False
-    shadow: bool = False
-    colour_match: bool = False
+    prompt: str = field(metadata={"description": "The background in one sentence; leave the subject out of it."})
+    negative_prompt: str = option('What the background should not show; default: the model\'s own, "" for none.', "")
+    num_inference_steps: int = option("Denoising steps.", 20, ge=1, le=1000)
+    guidance_scale: float = option("How closely to follow the prompt; 1 is not at all.", 7.0, ge=0, le=50)
+    strength: float = option("Below 1 the old background shines through.", 1.0, gt=0, le=1)
+    seed: int = option("The same seed makes the same picture; random if left out.", 0, ge=0, le=2**63 - 1)
+    sampler: SamplerName = option("The method that turns noise into a picture.", "dpmpp_2m_karras")
+    timestep_spacing: SpacingName = option("How the steps are spread over the noise levels.", "leading")
+    cache_interval: int = option(
+        "Runs the full UNet every n-th step, and only its outer layers between.", 1, ge=1, le=100
+    )
+    guidance_interval: tuple[float, float] = option(
+        "From and up to which share of the steps there is guidance.", (0.0, 1.0), ge=0, le=1
+    )
+    token_downsampling: bool = option("Cheaper self-attention on large feature maps.", False)
+    shadow: bool = option("A soft shadow where the subject stands.", False)
+    colour_match: bool = option("Bring the background nearer the photo's light.", False)
 
     def __post_init__(self) -> None:
         check_prompt(self.prompt, self.negative_prompt)
-        checked: dict[str, object] = {
-            "num_inference_steps": whole_number("num_inference_steps", self.num_inference_steps, 1, 1000),
-            "guidance_scale": number("guidance_scale", self.guidance_scale, 0, 50),
-            "strength": number("strength", self.strength, 0, 1, above=True),
-            "seed": whole_number("seed", self.seed, 0, 2**63 - 1),
-            "sampler": one_of("sampler", self.sampler, SAMPLERS),
-            "timestep_spacing": one_of("timestep_spacing", self.timestep_spacing, TIMESTEP_SPACINGS),
-            "cache_interval": whole_number("cache_interval", self.cache_interval, 1, 100),
-            "guidance_interval": tuple(
-                number("guidance_interval", share, 0, 1)
-                for share in several("guidance_interval", self.guidance_interval, 2)
-            ),
-            "token_downsampling": yes_or_no("token_downsampling", self.token_downsampling),
-            "shadow": yes_or_no("shadow", self.shadow),
-            "colour_match": yes_or_no("colour_match", self.colour_match),
-        }
-        for name, value in checked.items():  # plain values, where NumPy's or a list came in
-            object.__setattr__(self, name, value)
+        checked_fields(self)
         if int(self.num_inference_steps * self.strength) < 1:
             raise InvalidOptions(
                 f"strength {self.strength} of {self.num_inference_steps} steps leaves no step to run; "
-                f"raise one of them (at least {1 / self.num_inference_steps:.2g} for strength)"
+                f"raise one of them (at least {1 / self.num_inference_steps:.2g} for strength)",
+                option="strength",
             )
         start, stop = self.guidance_interval
         if not start < stop:
-            raise InvalidOptions(f"guidance_interval must rise within 0 to 1, got {start:g} to {stop:g}")
+            raise InvalidOptions(
+                f"guidance_interval must rise within 0 to 1, got {start:g} to {stop:g}", option="guidance_interval"
+            )
         if self.token_downsampling and self.cache_interval > 1:
-            raise InvalidOptions(f"token_downsampling goes without caching, got cache_interval {self.cache_interval}")
+            raise InvalidOptions(
+                f"token_downsampling goes without caching, got cache_interval {self.cache_interval}",
+                option="token_downsampling",
+            )
         if self.negative_prompt and self.guidance_scale <= 1:
             raise InvalidOptions(
                 f"a negative prompt does nothing at guidance_scale {self.guidance_scale:g}; "
-                "leave it out or use a guidance_scale above 1"
+                "leave it out or use a guidance_scale above 1",
+                option="negative_prompt",
             )
 
 
-_BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that show nothing
+@dataclass(frozen=True)
+class CountOptions:
+    """How many pictures are painted, and which are kept."""
+
+    count: int = option("Pictures, with seeds in a row from the seed on.", 1, ge=1, le=10_000)
+    best_of: int = option("Paint this many and keep the one whose subject grew least.", 1, ge=1, le=10_000)
+    good_enough: float | None = option(
+        "With best_of: stop once it grew no more than this share of its area.", None, ge=0
+    )
+
+    def __post_init__(self) -> None:
+        checked_fields(self)
+        if self.good_enough is not None and self.best_of == 1:
+            raise InvalidOptions("good_enough goes with best_of; say how many to paint at most", option="good_enough")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a generator accepts; a server sets its own."""
+
+    pixels: int = option("Of a photo or a canvas.", MOST_PIXELS, ge=1, le=MOST_PIXELS)
+    size: int = option("Working size, in pixels.", 2048, ge=8, le=2048)
+    num_inference_steps: int = option("Denoising steps.", 1000, ge=1, le=1000)
+    prompt_length: int = option("Of a prompt, in characters.", 100_000, ge=1)
+    count: int = option("Pictures painted for one request, those that are not kept included.", 10_000, ge=1)
+
+    def __post_init__(self) -> None:
+        checked_fields(self)
+
+
+class SubjectKeywords(TypedDict, total=False):
+    """The fields of `SubjectOptions`, for type checkers; a test holds both equal."""
+
+    canvas: str | None
+    subject_scale: float | None
+    subject_position: tuple[float, float] | None
+    mask: Source | None
+    mask_model: MaskModel | None
+    box: tuple[int, int, int, int] | None
+    keep: Source | None
+    drop: Source | None
+
+
+class SceneKeywords(SubjectKeywords, total=False):
+    """The fields of `SceneOptions`, for type checkers."""
+
+    size: int | None
+
+
+class GenerationKeywords(TypedDict, total=False):
+    """The fields of `GenerationOptions` but for the prompt, for type checkers; None is the preset's or the model's."""
+
+    negative_prompt: str | None
+    num_inference_steps: int | None
+    guidance_scale: float | None
+    strength: float
+    seed: int | None
+    sampler: SamplerName | None
+    timestep_spacing: SpacingName | None
+    cache_interval: int | None
+    guidance_interval: tuple[float, float] | None
+    token_downsampling: bool | None
+    shadow: bool
+    colour_match: bool
 
 
 def check_prompt(prompt: object, negative_prompt: object = "") -> None:
     """Refuses prompts that are no text, or that say nothing. Raises InvalidOptions."""
     for name, value in (("prompt", prompt), ("negative_prompt", negative_prompt)):
         if any("\ud800" <= character <= "\udfff" for character in text(name, value)):
-            raise InvalidOptions(f"the {name} holds bytes that are no text; is the terminal set to UTF-8?")
+            raise InvalidOptions(f"the {name} holds bytes that are no text; is the terminal set to UTF-8?", option=name)
     # Letters, numbers and symbols say something; spaces, marks, and what has no width do not.
     if not any(unicodedata.category(one)[0] in "LNS" and one not in _BLANK for one in str(prompt)):
-        raise InvalidOptions("the prompt is empty; describe the background, for example 'a sandy beach at sunset'")
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    sampler: str
-    num_inference_steps: int
-    guidance_scale: float
-    timestep_spacing: str | None = None  # None: the checkpoint's own
-    cache_interval: int = 1
-    guidance_interval: tuple[float, float] = (0.0, 1.0)
-    token_downsampling: bool = False
-
-
-_RECIPES: dict[tuple[str | None, Preset], _Recipe] = {
-    (None, "balanced"): _Recipe("dpmpp_2m_karras", 8, 7.0),
-    (None, "quality"): _Recipe("dpmpp_2m_karras", 20, 7.0, cache_interval=3, guidance_interval=(0.0, 0.75)),
-    ("lcm", "fast"): _Recipe("lcm", 4, 1.0, token_downsampling=True),
-    ("lcm", "balanced"): _Recipe("lcm", 6, 1.5),
-    ("lcm", "quality"): _Recipe("lcm", 8, 1.5),
-    ("tcd", "fast"): _Recipe("tcd", 4, 1.0, token_downsampling=True),
-    ("tcd", "balanced"): _Recipe("tcd", 6, 1.0),
-    ("tcd", "quality"): _Recipe("tcd", 8, 1.0),
-}
-_GUIDANCE_OF_EMBEDDED = 8.0  # what LCM checkpoints with a guidance embedding were shown most
-
-
-def resolve_options(
-    model: ModelFolder,
-    prompt: str,
-    preset: Preset | None = None,
-    *,
-    negative_prompt: str | None = None,
-    num_inference_steps: int | None = None,
-    guidance_scale: float | None = None,
-    strength: float = 1.0,
-    seed: int | None = None,
-    sampler: str | None = None,
-    timestep_spacing: str | None = None,
-    cache_interval: int | None = None,
-    guidance_interval: tuple[float, float] | None = None,
-    token_downsampling: bool | None = None,
-    shadow: bool = False,
-    colour_match: bool = False,
-) -> GenerationOptions:
-    """Fills in what was left open (None) from the preset, or from the one that fits the model.
-
-    A model's manifest may name the preset that fits it and change what a preset means for it;
-    without a word of its own the preset is `quality`. `fast` needs a distilled model; for others
-    a note says so and `balanced` is taken. An open seed is drawn at random. An open negative prompt is the manifest's,
-    or else NEGATIVE_PROMPT, wherever there is guidance; an empty one stays empty.
-    """
-    preset = model.manifest.get("preset") or "quality" if preset is None else preset
-    one_of("preset", preset, PRESETS)
-    check_prompt(prompt, "" if negative_prompt is None else negative_prompt)
-    if cache_interval is not None:
-        whole_number("cache_interval", cache_interval, 1, 100)
-    if token_downsampling is not None:
-        yes_or_no("token_downsampling", token_downsampling)
-    own = model.manifest.get("presets", {})
-    if preset == "fast" and model.distillation is None and preset not in own:
-        note(f"{model.name} was not distilled for few steps, so the preset `balanced` is taken instead of `fast`")
-        preset = "balanced"
-    recipe = _RECIPES.get((model.distillation, preset), _RECIPES[None, "quality"])
-    if model.time_cond_proj_dim is not None:
-        recipe = dataclasses.replace(recipe, guidance_scale=_GUIDANCE_OF_EMBEDDED)
-        if negative_prompt:
-            raise InvalidOptions(f"{model.name} has guidance built in and takes no negative prompt; leave it out")
-    recipe = dataclasses.replace(recipe, **own.get(preset, {}))
-    guidance_scale = (
-        recipe.guidance_scale if guidance_scale is None else number("guidance_scale", guidance_scale, 0, 50)
-    )
-    if negative_prompt is None:
-        has_guidance = guidance_scale > 1 and model.time_cond_proj_dim is None
-        negative_prompt = model.manifest.get("negative_prompt", NEGATIVE_PROMPT) if has_guidance else ""
-    sampler = one_of("sampler", recipe.sampler if sampler is None else sampler, SAMPLERS)
-    options = GenerationOptions(
-        prompt=prompt,
-        negative_prompt=negative_prompt,
-        num_inference_steps=recipe.num_inference_steps if num_inference_steps is None else num_inference_steps,
-        guidance_scale=guidance_scale,
-        strength=strength,
-        seed=secrets.randbits(32) if seed is None else seed,
-        sampler=sampler,
-        timestep_spacing=(recipe.timestep_spacing or model.timestep_spacing or default_spacing(sampler))
-        if timestep_spacing is None
-        else timestep_spacing,
-        # Of these two, that which was asked for goes before that which the preset has.
-        cache_interval=(1 if token_downsampling else recipe.cache_interval)
-        if cache_interval is None
-        else cache_interval,
-        guidance_interval=recipe.guidance_interval if guidance_interval is None else guidance_interval,
-        token_downsampling=(recipe.token_downsampling and (cache_interval or 1) == 1)
-        if token_downsampling is None
-        else token_downsampling,
-        shadow=shadow,
-        colour_match=colour_match,
-    )
-    # Made once more for the picture; here it refuses what the sampler cannot do before any work is done.
-    make_sampler(options.sampler, model.noise_schedule, options.num_inference_steps, options.timestep_spacing)
-    for key, value in not_followed(options.sampler, model.scheduler_config).items():
-        note(f"scheduler_config.json sets {key} to {value!r}, which {options.sampler} does not follow here")
-    return options
+        raise InvalidOptions(
+            "the prompt is empty; describe the background, for example 'a sandy beach at sunset'", option="prompt"
+        )

@@ -17,13 +17,14 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from cyclorama.engine import metadata
+from cyclorama.engine.checks import whole_number
 from cyclorama.engine.errors import BadImage, first_line
 from cyclorama.engine.notes import collected_notes, note
+from cyclorama.engine.options import MOST_PIXELS
 from cyclorama.engine.tones import as_numbers, as_shown
 
 Pixels = npt.NDArray[np.uint8]
 
-MOST_PIXELS = 89_000_000  # of a photo or a canvas
 _MOST_CHUNKS = 1000  # of a PNG, before its pixels
 _MOST_BYTES = 1_000_000_000  # of a pipe, whose length nobody knows beforehand
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
@@ -54,17 +55,19 @@ class Photo:
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.generic] | Photo
 
 
-def load_photo(source: Source) -> Photo:
+def load_photo(source: Source, most_pixels: int = MOST_PIXELS) -> Photo:
     """Reads a photo from a file, the bytes of one, a PIL image or an array.
 
     The photo is shown as a viewer shows it: EXIF orientation is applied, and tones as `engine.tones` says; of an
     animation the first frame is taken (a note says so). Arrays: uint8, (H, W), (H, W, 3) or (H, W, 4). A Photo is
-    returned as it is.
+    returned as it is.  most_pixels: a photo with more is refused before it is decoded.
     Raises BadImage with one clear line for whatever cannot be read.
     """
+    most_pixels = whole_number("most_pixels", most_pixels, 1, MOST_PIXELS)
     if isinstance(source, Photo):
+        _check_pixels(source.size, "the photo", most_pixels)
         return source
-    with collected_notes() as notes, _opened(source) as (image, name, significant_bits):
+    with collected_notes() as notes, _opened(source, most_pixels) as (image, name, significant_bits):
         tones = as_shown(image, name, significant_bits)
         orientation = metadata.orientation(image)
         statements = metadata.statements(image)
@@ -98,7 +101,7 @@ def load_mask(source: Source, size: tuple[int, int], name: str = "mask") -> Pixe
 
 
 @contextmanager
-def _opened(source: object) -> Iterator[tuple[Image.Image, str, int | None]]:
+def _opened(source: object, most_pixels: int = MOST_PIXELS) -> Iterator[tuple[Image.Image, str, int | None]]:
     """A loaded image, what to call it, and how many of its 16 bits a channel count, where the file says so."""
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim not in (2, 3) or source.shape[2:] not in ((), (3,), (4,)):
@@ -108,10 +111,11 @@ def _opened(source: object) -> Iterator[tuple[Image.Image, str, int | None]]:
             )
         if 0 in source.shape:
             raise BadImage(f"the array has no pixels (its shape is {source.shape})")
+        _check_pixels((source.shape[1], source.shape[0]), "the array", most_pixels)
         yield Image.fromarray(np.ascontiguousarray(source)), "the array", None
     elif isinstance(source, Image.Image):
         with _readable("the image"):
-            yield _loaded(source, "the image"), "the image", None
+            yield _loaded(source, "the image", most_pixels), "the image", None
     else:
         with _file(source) as (file, name):
             head = file.read(4096)
@@ -120,7 +124,7 @@ def _opened(source: object) -> Iterator[tuple[Image.Image, str, int | None]]:
             with _readable(name, _content(head)), _identified(file, head, name) as image:
                 if image.format in _ANIMATED and getattr(image, "n_frames", 1) > 1:
                     note(f"{name} is animated; its first frame is used")
-                loaded = _loaded(image, name)
+                loaded = _loaded(image, name, most_pixels)
                 header.mend_transparency(loaded)
                 yield loaded, name, header.significant_bits
 
@@ -211,7 +215,7 @@ def _readable(name: str, kind: str | None = None) -> Iterator[None]:
     except BadImage:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise BadImage(_too_large(name)) from None
+        raise BadImage(_too_large(name, MOST_PIXELS)) from None
     except MemoryError:
         raise BadImage(f"{name} does not fit into memory; make it smaller first") from None
     except Exception as error:  # there is no exception that some decoder does not raise over some file
@@ -221,15 +225,20 @@ def _readable(name: str, kind: str | None = None) -> Iterator[None]:
         ) from error
 
 
-def _too_large(name: str) -> str:
-    return f"{name} has more than {MOST_PIXELS // 1_000_000} million pixels; make it smaller first"
+def _too_large(name: str, most: int) -> str:
+    limit = f"{most // 1_000_000} million" if most % 1_000_000 == 0 else f"{most}"
+    return f"{name} has more than {limit} pixels; make it smaller first"
 
 
-def _loaded(image: Image.Image, name: str) -> Image.Image:
+def _check_pixels(size: tuple[int, int], name: str, most: int) -> None:
+    if size[0] * size[1] > most:
+        raise BadImage(_too_large(name, most))
+
+
+def _loaded(image: Image.Image, name: str, most_pixels: int) -> Image.Image:
     if 0 in image.size:
         raise BadImage(f"{name} has no pixels ({image.width}x{image.height})")
-    if image.width * image.height > MOST_PIXELS:  # Pillow's own limit is a warning, which others may have silenced
-        raise BadImage(_too_large(name))
+    _check_pixels(image.size, name, most_pixels)  # Pillow's own limit is a warning, which others may have silenced
     image.load()
     return image
 

@@ -218,41 +218,98 @@ CATALOGUE: dict[str, ModelEntry] = {
 }
 
 
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_RELEASE = "https://github.com/danielgatis/rembg/releases/download/v0.0.0/"
+
+
 @dataclass(frozen=True)
 class MaskEntry:
-    """A network that finds the subject: one of rembg's, and named as rembg names it.
+    """A network that finds the subject, named as rembg names it, and all that it takes to run it.
 
-    download: bytes, about; None: embedded.  side: of the square it looks at, in pixels: what its time goes by.
-    is_commercial: whether its weights may be used commercially.
+    side: of the square it looks at, in pixels: what its time goes by.  digest: of its file, as rembg publishes it:
+    `md5:` or `sha256:` and the sum in hexadecimal.  file: of rembg's release; None: as the name.  download: bytes,
+    about; None: embedded.  mean, deviation: of the three channels, what comes in is normalised by.  activation: what
+    makes a confidence of its output.  is_commercial: whether its weights may be used commercially.
     """
 
     name: str
     what: str
     licence: str
     side: int
+    digest: str
     download: int | None = None
+    file: str | None = None
+    mean: tuple[float, float, float] = _IMAGENET[0]
+    deviation: tuple[float, float, float] = _IMAGENET[1]
+    activation: Literal["none", "sigmoid"] = "none"
     is_commercial: bool = True
+
+    @property
+    def url(self) -> str:
+        """Where its file is fetched from."""
+        return f"{_RELEASE}{self.file or f'{self.name}.onnx'}"
+
+
+_PLAIN = (1.0, 1.0, 1.0)
+
+
+def _birefnet(name: str, what: str, file: str, digest: str, download: int = 973_000_000) -> MaskEntry:
+    return MaskEntry(
+        f"birefnet-{name}", what, "MIT", 1024, f"md5:{digest}", download, f"BiRefNet-{file}.onnx", activation="sigmoid"
+    )
 
 
 MASK_MODELS: dict[str, MaskEntry] = {
     entry.name: entry
     for entry in (
-        MaskEntry("u2netp", "the default: 1.1 M parameters, half a second a photo on two cores", "Apache-2.0", 320),
-        MaskEntry("u2net", "its large sister", "Apache-2.0", 320, 176_000_000),
-        MaskEntry("isnet-general-use", "finer edges", "Apache-2.0", 1024, 179_000_000),
-        MaskEntry("birefnet-general-lite", "much finer edges and thin parts; slow", "MIT", 1024, 224_000_000),
-        MaskEntry("birefnet-general", "the best; slowest", "MIT", 1024, 973_000_000),
-        MaskEntry("birefnet-portrait", "people and their hair; as slow", "MIT", 1024, 973_000_000),
+        MaskEntry(
+            "u2netp", "the default: 1.1 M parameters, half a second a photo on two cores", "Apache-2.0", 320,
+            "md5:8e83ca70e441ab06c318d82300c84806",
+        ),
+        MaskEntry(
+            "u2net", "its large sister", "Apache-2.0", 320, "md5:60024c5c889badc19c04ad937298a77b", 176_000_000
+        ),
+        MaskEntry(
+            "u2net_human_seg", "people", "Apache-2.0", 320, "md5:c09ddc2e0104f800e3e1bb4652583d1f", 176_000_000
+        ),
+        MaskEntry(
+            "silueta", "u2net made smaller", "Apache-2.0", 320, "md5:55e59e0d8062d2f5d013f4725ee84782", 44_000_000
+        ),
+        MaskEntry(
+            "isnet-general-use", "finer edges", "Apache-2.0", 1024, "md5:fc16ebd8b0c10d971d3513d564d01e29", 179_000_000,
+            mean=(0.5, 0.5, 0.5), deviation=_PLAIN,
+        ),
+        MaskEntry(
+            "isnet-anime", "drawn figures", "Apache-2.0", 1024, "md5:6f184e756bb3bd901c8849220a83e38e", 176_000_000,
+            deviation=_PLAIN,
+        ),
+        _birefnet(
+            "general-lite", "much finer edges and thin parts; slow", "general-bb_swin_v1_tiny-epoch_232",
+            "4fab47adc4ff364be1713e97b7e66334", 224_000_000,
+        ),
+        _birefnet("general", "the best; slowest", "general-epoch_244", "7a35a0141cbbc80de11d9c9a28f52697"),
+        _birefnet(
+            "portrait", "people and their hair; as slow", "portrait-epoch_150", "c3a64a6abf20250d090cd055f12a3b67"
+        ),
+        _birefnet("dis", "thin and intricate things; as slow", "DIS-epoch_590", "2d4d44102b446f33a4ebb2e56c051f2b"),
+        _birefnet("hrsod", "large photos; as slow", "HRSOD_DHU-epoch_115", "c017ade5de8a50ff0fd74d790d268dda"),
+        _birefnet("cod", "what hardly stands out; as slow", "COD-epoch_125", "f6d0d21ca89d287f17e7afe9f5fd3b45"),
+        _birefnet(
+            "massive", "trained on the most pictures; as slow", "massive-TR_DIS5K_TR_TEs-epoch_420",
+            "33e726a2136a3d59eb0fdf613e31e3e9",
+        ),
         MaskEntry(
             "bria-rmbg",
             "RMBG 2.0: products and people; slow",
             "CC BY-NC 4.0: not for commercial use; BRIA sells a licence",
             1024,
+            "sha256:5b486f08200f513f460da46dd701db5fbb47d79b4be4b708a19444bcd4e79958",
             1_024_000_000,
+            "bria-rmbg-2.0.onnx",
             is_commercial=False,
         ),
     )
-}
+}  # fmt: skip
 
 
 def find_entry(name: str) -> ModelEntry:

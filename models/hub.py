@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
 from huggingface_hub import constants
 from huggingface_hub import errors as hub_errors
+from huggingface_hub.file_download import http_get
 from huggingface_hub.hf_api import HfApi, RepoSibling
 
 from cyclorama.models.errors import DownloadFailed, NoHome, first_line
-from cyclorama.models.store import home, persons_home, sha256
+from cyclorama.models.store import has_digest, home, persons_home, sha256
 from cyclorama.models.weights import choose_weights
 
 _FOLDERS = ("text_encoder", "tokenizer", "unet", "vae", "scheduler")
@@ -46,6 +48,41 @@ def fetch_file(repository: str, file: str, revision: str | None) -> Path:
         path = Path(_api().hf_hub_download(repository, file, revision=commit, cache_dir=_cache()))
         _check(path, siblings[file])
     return path
+
+
+def fetch_address(url: str, path: Path, digest: str) -> None:
+    """Fetches one file that lies in no repository, unless it is there. Raises DownloadFailed and NoHome.
+
+    Goes on where an earlier try stopped; `path` appears whole, with the right digest, or not at all. Processes that
+    want the same file wait for the first of them.
+    """
+    unfinished = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f"{path.name}.lock")):
+            if path.is_file():
+                return
+            with unfinished.open("ab") as file:
+                http_get(url, file, resume_size=file.tell(), displayed_filename=path.name)
+            if not has_digest(unfinished, digest):
+                unfinished.unlink()
+                raise DownloadFailed(f"{path.name} arrived damaged and was removed; run the same command again")
+            unfinished.replace(path)
+    except OSError as error:
+        if isinstance(error, PermissionError | FileExistsError | NotADirectoryError):
+            raise NoHome(
+                f"{path.name} cannot be kept in {path.parent} ({error.strerror}); "
+                "set CYCLORAMA_HOME to a folder that may be written"
+            ) from error
+        raise DownloadFailed(
+            f"fetching {path.name} failed ({first_line(error)}); run the same command again to go on where it stopped"
+        ) from error
+    except DownloadFailed:
+        raise
+    except Exception as error:  # requests, httpx and the hub have no common base
+        raise DownloadFailed(
+            f"fetching {path.name} failed ({first_line(error)}); run the same command again to go on where it stopped"
+        ) from error
 
 
 def _api() -> HfApi:

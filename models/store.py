@@ -7,10 +7,11 @@ import json
 import os
 import re
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cyclorama.models.catalogue import ModelEntry, embedded, find_entry
+from cyclorama.models.catalogue import CATALOGUE, ModelEntry, embedded, find_entry
 from cyclorama.models.errors import BadModel, ModelNotFound, NoHome
 from cyclorama.models.weights import why_no_weights
 
@@ -63,32 +64,16 @@ def is_present(entry: ModelEntry) -> bool:
         return False
 
 
-def resolve(model: str | Path) -> Path:
-    """The folder of a model given by catalogue name or path. A name goes before a folder of that name.
+def resolve(model: str | os.PathLike[str]) -> Path:
+    """The folder of a model: by its name in the catalogue, a str, or the folder itself, a Path.
 
     Raises ModelNotFound; for a model in the catalogue that is not there yet it says how to fetch it.
     """
     if not isinstance(model, str | os.PathLike) or not str(model):
-        raise ModelNotFound(f"a model is a name of the catalogue or a folder, got {model!r:.80}")
-    path = Path(model)
-    try:
-        entry = find_entry(str(model))
-    except ModelNotFound:
-        try:
-            if path.is_dir():
-                return path
-            if path.is_file():
-                why = why_no_weights(path) or f"is a file; export it first: cyclorama export {path} OUT_DIR"
-                raise ModelNotFound(f"{path} {why}") from None
-        except (OSError, ValueError):  # what no file can be called
-            pass
-        if "://" in str(model):
-            raise ModelNotFound(f"{model} is a web address; export its checkpoint to a folder, and give that") from None
-        if re.fullmatch(r"[\w][\w.-]*/[\w.-]+", str(model)):
-            raise ModelNotFound(
-                f"there is no folder {model}; if it is a hub's id, run: cyclorama export {model} OUT_DIR"
-            ) from None
-        raise
+        raise ModelNotFound(f"a model is a name of the catalogue or a folder's Path, got {model!r:.80}", option="model")
+    if not isinstance(model, str):
+        return _folder(Path(model))
+    entry = find_entry(model)
     if entry.is_part:
         raise ModelNotFound(
             f"{entry.name} is no model of its own but a part; export it into one: "
@@ -102,6 +87,30 @@ def resolve(model: str | Path) -> Path:
     return stored(entry.name)
 
 
+def named_or_folder(text: str | Path) -> str | Path:
+    """What a person typed, as `resolve` takes it: a name goes before a folder of that name."""
+    return text if isinstance(text, Path) or text in CATALOGUE else Path(text)
+
+
+def _folder(path: Path) -> Path:
+    try:
+        if path.is_dir():
+            return path
+        if path.is_file():
+            why = why_no_weights(path) or f"is a file; export it first: cyclorama export {path} OUT_DIR"
+            raise ModelNotFound(f"{path} {why}", option="model")
+    except (OSError, ValueError):  # what no file can be called
+        pass
+    scheme, separator, rest = str(path).partition(":/")
+    if separator:
+        address = f"{scheme}://{rest.lstrip('/')}"
+        raise ModelNotFound(f"{address} is a web address; export its checkpoint to a folder, and give that")
+    if re.fullmatch(r"[\w][\w.-]*/[\w.-]+", str(path)):
+        raise ModelNotFound(f"there is no folder {path}; if it is a hub's id, run: cyclorama export {path} OUT_DIR")
+    find_entry(str(path))  # which says what names there are
+    raise ModelNotFound(f"there is no folder {path}", option="model")
+
+
 def format_size(size: int | None) -> str:
     """Bytes as people say them."""
     if size is None:
@@ -113,6 +122,13 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def has_digest(path: Path, digest: str) -> bool:
+    """Whether a file has a sum, given as `md5:` or `sha256:` and hexadecimal."""
+    kind, _, expected = digest.partition(":")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.new, kind, usedforsecurity=False)).hexdigest() == expected
 
 
 def hashes(folder: Path) -> dict[str, str]:

@@ -62,17 +62,18 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 _BEGIN = """
 import sys
 import numpy as np
-from cyclorama import BackgroundGenerator, cut_out, find_subject, Hints, load_photo
+from cyclorama import Background, BackgroundGenerator, cut_out, find_subject, Hints, load_photo
 photo = load_photo({cat!r})
 height, width = photo.rgb.shape[:2]
 stroke = np.zeros((height, width), np.uint8)
+white = Background.colour('white')
 """
 CALLS: dict[str, str] = {
-    "keep": "stroke[100:140, 100:220] = 255; cut_out({cat!r}, keep=stroke).on('white').save('a.png')",
-    "drop": "stroke[:60] = 255; cut_out({cat!r}, drop=stroke).on('white').save('a.png')",
+    "keep": "stroke[100:140, 100:220] = 255; cut_out({cat!r}, keep=stroke).on(white).save('a.png')",
+    "drop": "stroke[:60] = 255; cut_out({cat!r}, drop=stroke).on(white).save('a.png')",
     "keep, drop and box": (
         "stroke[100:140, 150:220] = 255; other = np.zeros_like(stroke); other[:30] = 255\n"
-        "cut_out({cat!r}, keep=stroke, drop=other, box=(60, 0, 300, 300)).on('transparent').save('a.png')"
+        "cut_out({cat!r}, keep=stroke, drop=other, box=(60, 0, 300, 300)).on(Background.transparent()).save('a.png')"
     ),
     "find_subject": "np.save('a.npy', find_subject(photo.rgb)); np.save('b.npy', photo.rgb)",
     "steps and preview": (

@@ -18,7 +18,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # What each package may import of the others. Exports are verified, and calibrated, on the very engine that serves.
 ALLOWED = {
-    "cli": {"engine", "export", "models", "benchmarks"},
+    "cli": {"commands"},
+    "commands": {"engine", "export", "models", "benchmarks"},
     "benchmarks": {"engine", "export", "models"},
     "engine": {"models"},
     "export": {"models", "engine"},
@@ -61,6 +62,8 @@ def test_imports_point_one_way(package: str) -> None:
     for file in files(package):
         for module in imports(file):
             other = module.split(".")[0]
+            if file.name == "reference.py" and other == "cli":
+                continue  # it writes the page about all commands, and is run by itself
             if other in ALLOWED and other != package:
                 assert other in ALLOWED[package], f"{file} imports {module}"
             if package == "export" and other == "engine":
@@ -71,7 +74,7 @@ def test_imports_point_one_way(package: str) -> None:
 
 
 def test_backends_import_nothing_of_the_pipeline() -> None:
-    allowed = {"engine.backends", "engine.errors", "engine.machine", "engine.notes"}
+    allowed = {"engine.backends", "engine.errors", "engine.machine", "engine.notes", "engine.options"}
     for file in sorted((ROOT / "engine" / "backends").glob("*.py")):
         for module in imports(file):
             if module.startswith("engine"):

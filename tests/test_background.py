@@ -29,30 +29,24 @@ def wide_gamut() -> bytes:
     [("white", (255, 255, 255)), ("#102030", (16, 32, 48)), ("rgb(1, 2, 3)", (1, 2, 3)), ("#abc", (170, 187, 204))],
 )
 def test_colours(colour: str, rgb: tuple[int, int, int]) -> None:
-    background = Background.load(colour)
+    background = Background.colour(colour)
     assert background.is_plain
     assert (background.fitted((5, 7), None) == rgb).all()
     assert background.fitted((5, 7), None).shape == (7, 5, 3)
 
 
 def test_transparency() -> None:
-    assert not Background.load("transparent").fitted((4, 3), None).any()
-    assert Background.load("transparent").fitted((4, 3), None).shape == (3, 4, 4)
-    assert (Background.load("#11223380").fitted((4, 3), None) == (17, 34, 51, 128)).all()
+    assert not Background.transparent().fitted((4, 3), None).any()
+    assert Background.transparent().fitted((4, 3), None).shape == (3, 4, 4)
+    assert (Background.colour("#11223380").fitted((4, 3), None) == (17, 34, 51, 128)).all()
 
 
 def test_a_picture_covers_the_canvas_and_is_never_stretched() -> None:
     rings = np.zeros((100, 300, 3), np.uint8)
     rings[:, 100:200] = 255
-    same = Background.load(rings).fitted((300, 100), None)
+    same = Background.image(rings).fitted((300, 100), None)
     np.testing.assert_array_equal(same, rings)
-    assert (Background.load(rings).fitted((80, 80), None) > 240).all()  # its middle third
-
-
-def test_a_file_named_like_a_colour_is_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Image.fromarray(RGB).save(tmp_path / "red", "PNG")
-    np.testing.assert_array_equal(Background.load("red").fitted((40, 30), None), RGB)
+    assert (Background.image(rings).fitted((80, 80), None) > 240).all()  # its middle third
 
 
 def test_orientation_and_profile_are_followed(tmp_path: Path) -> None:
@@ -60,7 +54,7 @@ def test_orientation_and_profile_are_followed(tmp_path: Path) -> None:
     exif[0x0112] = 6
     linear = wide_gamut()
     Image.fromarray(RGB).save(tmp_path / "a.png", exif=exif, icc_profile=linear)
-    background = Background.load(str(tmp_path / "a.png"))
+    background = Background.image(str(tmp_path / "a.png"))
     assert background.name == "a.png"
     np.testing.assert_array_equal(background.fitted((30, 40), linear), np.rot90(RGB, -1))  # the photo has the same
     in_srgb = background.fitted((30, 40), None)
@@ -68,46 +62,48 @@ def test_orientation_and_profile_are_followed(tmp_path: Path) -> None:
         (x := np.rot90(RGB, -1) / 255) <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 1e-9) ** (1 / 2.4) - 0.055
     )
     assert np.abs(in_srgb - expected).max() <= 2
-    grey = Background.load("#808080").fitted((2, 2), linear)
+    grey = Background.colour("#808080").fitted((2, 2), linear)
     assert np.abs(grey.astype(int) - 55).max() <= 1  # the same colour in fewer code values
 
 
 def test_broken_profiles_are_told(caplog: pytest.LogCaptureFixture) -> None:
-    assert (Background.load("white").fitted((2, 2), b"no profile") == 255).all()
+    assert (Background.colour("white").fitted((2, 2), b"no profile") == 255).all()
     assert "profile is broken" in caplog.text
 
 
 @pytest.mark.parametrize("bad", ["nowhere.jpg", "reddish", "rgb(300, 0, 0)", "", "x" * 300, "a\0b"])
 def test_what_is_neither_file_nor_colour(bad: str) -> None:
-    with pytest.raises(BadImage, match="no colour is called so") as error:
-        Background.load(bad)
+    """A colour's name opens no file, and a file's name is no colour; only the command line takes text for either."""
+    with pytest.raises(InvalidOptions, match="no colour is called") as error:
+        Background.colour(bad)
     assert "\n" not in str(error.value)
+    with pytest.raises(BadImage) as not_read:
+        Background.image(bad)
+    assert "\n" not in str(not_read.value)
+    with pytest.raises(InvalidOptions, match=r"a background is Background\.colour"):
+        cut_out(RGB, mask=np.pad(np.full((20, 30), 255, np.uint8), 5)).on(bad)  # type: ignore[arg-type]
 
 
-def test_a_folder_named_like_a_colour_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "white").mkdir()
-    assert Background.load("white").is_plain
-    assert Background.load("Transparent").photo.alpha is not None
+def test_a_folder_is_no_background(tmp_path: Path) -> None:
     with pytest.raises(BadImage, match="is a folder"):
-        Background.load(tmp_path / "white")
+        Background.image(tmp_path)
 
 
 def test_files_of_every_kind(tmp_path: Path) -> None:
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "cmyk.jpg", quality=100)
-    assert Background.load(tmp_path / "cmyk.jpg").fitted((20, 10), None)[5, 5, 0] > 200
+    assert Background.image(tmp_path / "cmyk.jpg").fitted((20, 10), None)[5, 5, 0] > 200
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("blue", "red")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert Background.load(tmp_path / "a.gif").fitted((8, 8), None)[0, 0].tolist() == [0, 0, 255]
+    assert Background.image(tmp_path / "a.gif").fitted((8, 8), None)[0, 0].tolist() == [0, 0, 255]
     half = np.dstack([RGB, np.full(RGB.shape[:2], 128, np.uint8)])
     half[:, :20, 3] = 0
-    fitted = Background.load(half).fitted((10, 30), None)
+    fitted = Background.image(half).fitted((10, 30), None)
     assert fitted.shape == (30, 10, 4)
     assert (fitted[:, :4, 3] < 20).all()
     assert (fitted[:, 6:, 3] > 110).all()
     odd = tmp_path / os.fsdecode(b"caf\xe9\n.png")
     Image.fromarray(RGB).save(odd)
-    assert Background.load(odd).name.encode() == b"caf? .png"
+    assert Background.image(odd).name.encode() == b"caf? .png"
 
 
 def test_a_disc_is_what_a_point_becomes() -> None:
@@ -132,8 +128,8 @@ def test_out_of_focus_keeps_nothing_of_the_subject() -> None:
     alpha = np.where(np.hypot(x - 200, y - 150) < 70, 255, 0).astype(np.uint8)
     alpha = np.asarray(Image.fromarray(alpha).filter(ImageFilter.GaussianBlur(2)))
     red = np.array([255, 0, 0])
-    photo = Background.load(np.round(ground + (red - ground.astype(int)) * (alpha[..., None] / 255)).astype(np.uint8))
-    blurred = Background.out_of_focus(photo.photo, alpha).fitted((400, 300), None)
+    photo = Background.image(np.round(ground + (red - ground.astype(int)) * (alpha[..., None] / 255)).astype(np.uint8))
+    blurred = Background.blurred(photo.photo, alpha).fitted((400, 300), None)
     assert blurred[..., 0].max() <= 3  # the subject was all that is red
     far = np.hypot(x - 200, y - 150) > 100
     assert np.abs(np.diff(blurred[..., 1].astype(int), axis=1))[:, 20:-20].max() < 20  # stripes of 60 are gone
@@ -149,7 +145,7 @@ def test_a_cut_out_has_no_background_to_blur() -> None:
 def test_a_mask_that_is_nowhere_quite_black() -> None:
     alpha = np.full((90, 120), 2, np.uint8)
     alpha[30:60, 40:80] = 255
-    blurred = Background.out_of_focus(Background.load(np.full((90, 120, 3), 180, np.uint8)).photo, alpha)
+    blurred = Background.blurred(Background.image(np.full((90, 120, 3), 180, np.uint8)).photo, alpha)
     assert np.abs(blurred.photo.rgb.astype(int) - 180).max() <= 1
 
 
@@ -157,5 +153,5 @@ def test_a_mask_that_is_nowhere_quite_black() -> None:
 def test_out_of_focus_of_tiny_photos(size: tuple[int, int]) -> None:
     alpha = np.zeros(size[::-1], np.uint8)
     alpha.flat[0] = 255
-    photo = Background.load(np.full((*size[::-1], 3), 90, np.uint8)).photo
-    assert Background.out_of_focus(photo, alpha).photo.size == size
+    photo = Background.image(np.full((*size[::-1], 3), 90, np.uint8)).photo
+    assert Background.blurred(photo, alpha).photo.size == size

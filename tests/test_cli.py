@@ -99,6 +99,21 @@ def test_hints_by_the_command() -> None:
     run("generate", CUP, "-p", "a garden", *QUICK, "--box", "150,0,350,400", "-o", "out.png")
 
 
+def test_a_file_named_like_a_colour_is_the_file() -> None:
+    mask = np.zeros((400, 600), np.uint8)
+    mask[100:300, 200:400] = 255
+    Image.fromarray(mask).save("mask.png")
+    with Image.open(CUP) as photo:
+        photo.save("white", format="PNG")
+    run("generate", CUP, "--mask", "mask.png", "--background", "white", "-o", "a.png")
+    Path("white").unlink()
+    Path("white").mkdir()  # and a folder is none
+    run("generate", CUP, "--mask", "mask.png", "--background", "white", "-o", "b.png")
+    with Image.open("a.png") as file, Image.open("b.png") as colour, Image.open(CUP) as photo:
+        np.testing.assert_array_equal(np.asarray(file)[:90], np.asarray(photo)[:90])
+        assert (np.asarray(colour)[:90] == 255).all()
+
+
 def test_given_backgrounds_by_the_command() -> None:
     assert run("generate", CUP, "--background", "white").stdout == "coffee-background.png\n"
     report = json.loads(run("generate", CUP, "--blur", "-o", "blurred.jpg", "--json").stdout)
@@ -131,7 +146,7 @@ def test_given_backgrounds_by_the_command() -> None:
         (["generate", CUP, "--blur", "--color-match"], 2, "has its light already"),
         (["generate", CUP, "-p", "a", "--canvas", "wide"], 2, "a ratio like 4:5 or a size like 1080x1350"),
         (["generate", CUP, "-p", "a", "--subject-position", "left"], 2, "wanted x,y, each 0 to 1"),
-        (["generate", CUP, "-p", "a", "--subject-scale", "20"], 2, "subject_scale must be 0.01 to 10"),
+        (["generate", CUP, "-p", "a", "--subject-scale", "20"], 2, "--subject-scale must be 0.01 to 10"),
         (["generate", CUP, "-p", "a", "--canvas", "square", "--strength", ".5"], 2, "lets the old background through"),
         (["generate", CUP, "-p", " "], 2, "the prompt is empty"),
         (["generate", CUP, "-p", "a", "-o", "out.gif"], 2, "must end in .png"),
@@ -139,11 +154,12 @@ def test_given_backgrounds_by_the_command() -> None:
         (["generate", CUP, "-p", "a", "--model", "nanoo"], 1, "there is no model 'nanoo'"),
         (["generate", CUP, "-p", "a", "--model", "tiny-sd"], 1, "cyclorama models pull tiny-sd"),
         (["generate", CUP, "-p", "a", "--device", "cuda"], 1, "onnxruntime-gpu"),
-        (["generate", CUP, "-p", "a", "--steps", "0"], 2, "num_inference_steps must be a whole number"),
+        (["generate", CUP, "-p", "a", "--steps", "0"], 2, "--steps must be a whole number from 1 to 1000, got 0"),
         (["generate", CUP, "-p", "a", "--negative-prompt", "b", "--guidance-scale", "1"], 2, "does nothing"),
         (["generate", CUP, "-p", "a", "--mask", str(DATA / "cat-mask.png")], 1, "the mask is 451x300"),
         (["generate", CUP, "-p", "a", "--mask-model", "nope"], 2, "unknown mask model 'nope'"),
-        (["mask", "grey.png"], 1, "no subject found"),
+        (["mask", "grey.png"], 1, "no subject found (u2netp: it is nowhere more than"),
+        (["mask", "grey.png"], 1, "say where it is (--box), try another mask model (--mask-model) or give a mask"),
         (["mask", CUP, "--box", "1,2,3"], 2, "wanted x,y,width,height"),
         (["mask", CUP, "--box", "900,0,10,10"], 2, "within the photo's 600x400"),
         (["mask", CUP, "--keep", "grey.png"], 1, "the mask to keep is 300x200"),
@@ -202,10 +218,18 @@ def test_help_imports_nothing_heavy() -> None:
     """That is what keeps `cyclorama --help` within 0.3 s; it takes 0.1 s on two cores."""
     root = Path(__file__).parent.parent
     help_text = subprocess.run(
-        [sys.executable, "-m", "cli", "--help"], check=True, capture_output=True, cwd=root
+        [sys.executable, "-m", "cyclorama", "--help"], check=True, capture_output=True, cwd=root
     ).stdout
     assert b"generate" in help_text
-    heavy = ("numpy", "PIL", "cyclorama.engine", "tqdm")
+    heavy = ("numpy", "PIL", "cyclorama.engine.generator", "huggingface_hub", "tqdm")
     code = f"import sys, cyclorama.cli; print([name for name in {heavy} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=root)
     assert loaded.stdout.strip() == "[]"
+
+
+def test_the_reference_is_that_of_the_commands() -> None:
+    from cyclorama.commands import reference
+
+    assert reference.FILE.read_text(encoding="utf-8") == reference.reference(), (
+        "run: python -m cyclorama.commands.reference"
+    )

@@ -67,7 +67,7 @@ def test_from_standard_input_to_standard_output() -> None:
 
 def test_a_real_pipe_holds_the_picture_and_nothing_else() -> None:
     process = subprocess.run(
-        [sys.executable, "-m", "cli", "generate", "-", "-p", "a dragon", *QUICK, "-o", "-"],
+        [sys.executable, "-m", "cyclorama", "generate", "-", "-p", "a dragon", *QUICK, "-o", "-"],
         input=CUP.read_bytes(), capture_output=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     Path("out.png").write_bytes(process.stdout)
@@ -120,7 +120,7 @@ def test_no_input_is_ever_overwritten() -> None:
 
 def cyclorama(*words: str, **streams: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli", *words], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "cyclorama", *words], capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, **streams,
     )  # fmt: skip
 
@@ -303,7 +303,7 @@ def test_what_nano_does_not_know_is_said(prompt: str, said: str | None) -> None:
 def without_a_home(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "CYCLORAMA_HOME")}
     return subprocess.run(
-        ["unshare", "--user", "--map-user=12345", sys.executable, "-m", "cli", *words],
+        ["unshare", "--user", "--map-user=12345", sys.executable, "-m", "cyclorama", *words],
         capture_output=True, text=True, check=False, env={**environment, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
@@ -325,7 +325,7 @@ def test_without_a_home_every_command_runs_or_says_what_to_set(tmp_path: Path) -
         (("models", "pull", "sd15-inpaint"), "set CYCLORAMA_HOME"),
         (("export", "nano", "out"), "set HOME"),
         (("benchmark", "--quick"), "set HOME"),
-        (("mask", str(CUP), "--mask-model", "isnet-general-use"), "set U2NET_HOME"),
+        (("mask", str(CUP), "--mask-model", "isnet-general-use"), "set CYCLORAMA_HOME"),
     ):
         ran = without_a_home(*words)
         assert ran.returncode == 1, words
@@ -349,7 +349,7 @@ def test_a_terminal_without_a_size_gets_its_bar(tmp_path: Path) -> None:
     mask_file()
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli", "generate", str(CUP), "-p", "a beach", *QUICK, "--mask", "mask.png"],
+        [sys.executable, "-m", "cyclorama", "generate", str(CUP), "-p", "a beach", *QUICK, "--mask", "mask.png"],
         stderr=follower, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     os.close(follower)

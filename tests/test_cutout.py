@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from cyclorama import BackgroundGenerator, InvalidOptions, Picture, cut_out
+from cyclorama import Background, BackgroundGenerator, InvalidOptions, Picture, cut_out
 from cyclorama.engine.compositing.finish import composite
 from tests.conftest import DATA, PHOTOS
 
@@ -34,7 +34,11 @@ def check_untouched(picture: Picture, photo: np.ndarray, alpha: np.ndarray, corn
 @pytest.mark.parametrize("shadow", [False, True])
 def test_given_backgrounds(background: str, canvas: str | None, shadow: bool) -> None:
     cutout = cut_out(CUP, mask=MASK, canvas=canvas)
-    given = cutout.out_of_focus() if background == "own" else background
+    given = {
+        "own": cutout.out_of_focus(),
+        "transparent": Background.transparent(),
+        "#336699": Background.colour("#336699"),
+    }.get(background) or Background.image(background)
     picture = cutout.on(given, shadow=shadow, colour_match=background.endswith("jpg"))
     assert picture.image.size == picture.background.size == cutout.size
     assert picture.image.mode == ("RGBA" if background == "transparent" else "RGB")
@@ -54,7 +58,7 @@ def test_profiles_and_orientation(orientation: int, tmp_path: Path) -> None:
         photo.convert("RGB").transpose(turned).save(tmp_path / "turned.png", exif=exif, icc_profile=SRGB)
         upright, alpha = np.asarray(photo.convert("RGB")), np.asarray(mask.convert("L"))
     cutout = cut_out(tmp_path / "turned.png", mask=MASK, canvas="square")
-    picture = cutout.on(str(CUP), shadow=True, colour_match=True)
+    picture = cutout.on(Background.image(CUP), shadow=True, colour_match=True)
     check_untouched(picture, upright, alpha, (cutout.placement.left, cutout.placement.top))
     picture.save(tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as written:
@@ -119,9 +123,9 @@ def test_over_transparency() -> None:
 def test_shadow_on_transparency_serves_any_ground() -> None:
     """Put on white, it is what the same cut-out on white has."""
     cutout = cut_out(CUP, mask=MASK, canvas="square")
-    free = cutout.on("transparent", shadow=True).image
+    free = cutout.on(Background.transparent(), shadow=True).image
     white = Image.new("RGBA", free.size, "white")
-    there = np.asarray(cutout.on("white", shadow=True).image, int)
+    there = np.asarray(cutout.on(Background.colour("white"), shadow=True).image, int)
     assert np.abs(np.asarray(Image.alpha_composite(white, free), int)[..., :3] - there).max() <= 2
     assert (there[np.asarray(free)[..., 3] == 0] == 255).all()
 
@@ -129,10 +133,10 @@ def test_shadow_on_transparency_serves_any_ground() -> None:
 def test_a_colour_is_kept_as_asked(tmp_path: Path) -> None:
     cutout = cut_out(CUP, mask=MASK)
     with pytest.raises(InvalidOptions, match="would change the colour that was asked for, #336699"):
-        cutout.on("#336699", colour_match=True)
+        cutout.on(Background.colour("#336699"), colour_match=True)
     with pytest.raises(InvalidOptions, match=r"JPEG has no transparency; name a \.png or \.webp file"):
-        cutout.on("transparent").save(tmp_path / "a.jpg")
+        cutout.on(Background.transparent()).save(tmp_path / "a.jpg")
     assert not list(tmp_path.iterdir())
-    cutout.on("transparent").save(tmp_path / "a.webp")
+    cutout.on(Background.transparent()).save(tmp_path / "a.webp")
     with Image.open(tmp_path / "a.webp") as written:
         assert written.mode == "RGBA"

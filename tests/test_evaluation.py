@@ -115,10 +115,11 @@ def test_the_table_has_a_line_for_a_measure() -> None:
 
 @pytest.mark.parametrize("shape", [(evaluation.SIDE, evaluation.SIDE), *evaluation.OTHER_SHAPES])
 def test_a_picture_without_a_subject_is_a_blank_canvas_to_the_network(shape: tuple[int, int]) -> None:
-    scene = evaluation.Painter.load("nano")._empty(shape)
+    painter = evaluation.Painter.load("nano")
+    scene = painter._empty(shape)
     assert (scene.frame.height, scene.frame.width) == shape
     assert scene.latent_mask(8).min() >= 0.5
-    spread = scene.masked_image_latents.std(axis=(2, 3))
+    spread = scene.masked_image_latents(painter.generator.vae).std(axis=(2, 3))
     assert spread.max() < 0.05
 
 

@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from cyclorama import BackgroundGenerator, BadModel, CannotWrite, InvalidOptions
 from cyclorama.engine.backends import open_session
 from cyclorama.engine.diffusion.model_folder import ModelFolder
-from cyclorama.engine.options import resolve_options
+from cyclorama.engine.presets import resolve_options
 from cyclorama.export import ExportFailed, export_checkpoint, verification
 from cyclorama.export.lora import fuse_lora
 from cyclorama.export.source import load_pipeline

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cyclorama import BackgroundGenerator, BadImage, Cancelled, GenerationOptions, InvalidOptions, Progress, Scene
 from cyclorama.engine.diffusion.model_folder import ModelFolder
-from cyclorama.engine.options import NEGATIVE_PROMPT, resolve_options
+from cyclorama.engine.presets import NEGATIVE_PROMPT, resolve_options
 from cyclorama.export import export_checkpoint
 from tests.checkpoints import make_checkpoint
 from tests.conftest import DATA, PHOTOS
@@ -120,7 +120,8 @@ def test_a_photo_is_encoded_once_for_many_prompts(
     def never(image: object) -> None:
         raise AssertionError("encoded again")
 
-    monkeypatch.setattr(scene.vae, "encode", never)
+    nano.encode(scene)
+    monkeypatch.setattr(nano.vae, "encode", never)
     for prompt in ("a garden", "a street"):
         nano.generate(scene, prompt, num_inference_steps=1)
 
@@ -165,7 +166,7 @@ def test_impossible_options_are_refused_before_the_first_step(nano: BackgroundGe
     with pytest.raises(InvalidOptions, match="at most 50 steps, got 60"):
         nano.steps(scene, "a beach", sampler="lcm", num_inference_steps=60)
     with pytest.raises(InvalidOptions, match="timestep_spacing must be"):
-        nano.steps(scene, "a beach", sampler="ddim", timestep_spacing="dense")
+        nano.steps(scene, "a beach", sampler="ddim", timestep_spacing="dense")  # type: ignore[arg-type]
     with pytest.raises(InvalidOptions, match="too few for 1000 steps"):
         nano.steps(scene, "a beach", sampler="dpmpp_2m", num_inference_steps=1000)
     with pytest.raises(InvalidOptions, match="cache_interval must be"):

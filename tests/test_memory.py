@@ -26,7 +26,7 @@ from tests.conftest import PHOTOS
 def test_24_megapixels_with_nano_stay_under_1_5_gb(words: tuple[str, ...], tmp_path: Path) -> None:
     with Image.open(PHOTOS / "coffee.jpg") as photo:
         photo.resize((6000, 4000), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg", quality=90)
-    command = [sys.executable, "-m", "cli", "generate", str(tmp_path / "large.jpg"), *words]
+    command = [sys.executable, "-m", "cyclorama", "generate", str(tmp_path / "large.jpg"), *words]
     command += ["-o", str(tmp_path / "out.png"), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
     report = json.loads(done.stdout)["images"][0]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from cyclorama import BackgroundGenerator, cut_out
+from cyclorama import Background, BackgroundGenerator, cut_out
 from cyclorama.engine.metadata import Statements, exif_with_comment
 from cyclorama.engine.photo import load_photo
 
@@ -107,7 +107,7 @@ def read_back(data: bytes) -> tuple[dict[int, Any], dict[int, Any], dict[str, tu
 @pytest.mark.parametrize("kind", KINDS.values())
 def test_what_is_kept_and_what_is_not_from_and_to_every_format(kind: str, out: str) -> None:
     options: dict[str, Any] = {"exif": exif_of_a_phone()} if kind == "TIFF" else {"exif": exif_of_a_phone().tobytes()}
-    result = cut_out(written(kind, **options), mask=MASK).on("white").encode(out)
+    result = cut_out(written(kind, **options), mask=MASK).on(Background.colour("white")).encode(out)
     assert b"SECRET" not in result
     image, exposure, _ = read_back(result)
     assert (image[Base.Make], image[Base.Artist], image[Base.Copyright]) == ("Maker", "Ann", "(c) Ann")
@@ -121,7 +121,7 @@ def test_what_is_kept_and_what_is_not_from_and_to_every_format(kind: str, out: s
 @pytest.mark.parametrize("out", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("kind", KINDS.values())
 def test_creator_rights_credit_and_source_stay_and_places_go(kind: str, out: str) -> None:
-    result = cut_out(with_xmp(kind), mask=MASK).on("white").encode(out)
+    result = cut_out(with_xmp(kind), mask=MASK).on(Background.colour("white")).encode(out)
     assert b"Secret" not in result
     assert b"GPS" not in result
     assert read_back(result)[2] == EXPECTED
@@ -142,7 +142,7 @@ def iptc(**records: str) -> bytes:
 def test_iptc_counts_where_xmp_says_nothing() -> None:
     jpeg = written("JPEG")
     data = jpeg[:2] + iptc(byline="Bob Byline", city="Secretville", credit="Cred It", copyright="(c) Bob") + jpeg[2:]
-    result = cut_out(data, mask=MASK).on("white").encode("WEBP")
+    result = cut_out(data, mask=MASK).on(Background.colour("white")).encode("WEBP")
     assert b"Secret" not in result
     assert read_back(result)[2] == {
         "dc:creator": ("Bob Byline",),
@@ -150,7 +150,7 @@ def test_iptc_counts_where_xmp_says_nothing() -> None:
         "dc:rights": ("(c) Bob",),
     }
     jpeg = with_xmp("JPEG")
-    both = cut_out(jpeg[:2] + iptc(byline="Bob") + jpeg[2:], mask=MASK).on("white").encode("PNG")
+    both = cut_out(jpeg[:2] + iptc(byline="Bob") + jpeg[2:], mask=MASK).on(Background.colour("white")).encode("PNG")
     assert read_back(both)[2] == EXPECTED
 
 
@@ -178,7 +178,7 @@ def test_damaged_exif_costs_neither_photo_nor_orientation(damage: str, kind: str
         warnings.simplefilter("ignore")  # Pillow's own, of what is damaged
         photo = load_photo(written(kind, exif=exif))
     assert photo.size == (12, 20)
-    picture = cut_out(photo, mask=MASK.T[:, ::-1].copy()).on("white")
+    picture = cut_out(photo, mask=MASK.T[:, ::-1].copy()).on(Background.colour("white"))
     for out in ("PNG", "JPEG", "WEBP"):
         assert read_back(picture.encode(out))[0].get(Base.Orientation, 1) == 1
 
@@ -205,7 +205,7 @@ def test_damaged_xmp_costs_nothing(xmp: bytes) -> None:
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_packets_in_utf_16(encoding: str) -> None:
     packet = XMP.decode().replace("\ufeff", "").encode(encoding)
-    result = cut_out(written("JPEG", xmp=packet), mask=MASK).on("white").encode("PNG")
+    result = cut_out(written("JPEG", xmp=packet), mask=MASK).on(Background.colour("white")).encode("PNG")
     assert read_back(result)[2] == EXPECTED
 
 
@@ -213,7 +213,10 @@ def test_of_several_languages_the_default_is_kept() -> None:
     both = b'<rdf:li xml:lang="de">(c) Deutsch</rdf:li><rdf:li xml:lang="x-default">(c) 2026 Ann</rdf:li>'
     packet = XMP.replace(b'<rdf:li xml:lang="x-default">(c) 2026 Ann</rdf:li>', both)
     assert packet != XMP
-    assert read_back(cut_out(written("JPEG", xmp=packet), mask=MASK).on("white").encode("PNG"))[2] == EXPECTED
+    assert (
+        read_back(cut_out(written("JPEG", xmp=packet), mask=MASK).on(Background.colour("white")).encode("PNG"))[2]
+        == EXPECTED
+    )
 
 
 COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -236,7 +239,7 @@ def test_a_painted_picture_says_that_a_machine_painted(photo: bytes, expected: d
     generator = BackgroundGenerator.load("nano", backend="onnx")
     result = generator.generate(generator.prepare(photo, mask=MASK), "a beach", num_inference_steps=1)
     assert read_back(result.encode(out))[2] == expected
-    plain = cut_out(photo, mask=MASK).on("white").encode(out)
+    plain = cut_out(photo, mask=MASK).on(Background.colour("white")).encode(out)
     assert read_back(plain)[2].get("Iptc4xmpExt:DigitalSourceType") != (COMPOSITE,)
 
 
@@ -245,7 +248,9 @@ def test_exif_text_keeps_its_bytes() -> None:
     exif = Image.Exif()
     exif[Base.Copyright] = "(c) 2024 Zoë".encode()
     for out in ("PNG", "JPEG", "WEBP"):
-        assert "(c) 2024 Zoë".encode() in cut_out(written("JPEG", exif=exif), mask=MASK).on("white").encode(out)
+        assert "(c) 2024 Zoë".encode() in cut_out(written("JPEG", exif=exif), mask=MASK).on(
+            Background.colour("white")
+        ).encode(out)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -262,7 +267,9 @@ def test_the_orientation_of_exif_that_is_cut_off(kind: str) -> None:
 def test_any_number_of_statements_fits_into_a_jpeg(flood: tuple[bytes, int]) -> None:
     text, number = flood
     packet = XMP.replace(b"<rdf:li>Her Friend</rdf:li>", (b"<rdf:li>" + text + b"</rdf:li>") * number)
-    kept = read_back(cut_out(with_xmp("PNG", packet), mask=MASK).on("white").encode("JPEG"))[2]["dc:creator"]
+    kept = read_back(cut_out(with_xmp("PNG", packet), mask=MASK).on(Background.colour("white")).encode("JPEG"))[2][
+        "dc:creator"
+    ]
     assert kept[0] == "Ann Ä. Photographer"
     assert len(kept) > 1
 
@@ -270,7 +277,7 @@ def test_any_number_of_statements_fits_into_a_jpeg(flood: tuple[bytes, int]) -> 
 def test_long_statements_fit_into_every_format() -> None:
     items = b"".join(b"<rdf:li>" + bytes([97 + i]) * 3900 + b"</rdf:li>" for i in range(26))
     packet = XMP.replace(b"<rdf:li>Her Friend</rdf:li>", items)
-    picture = cut_out(with_xmp("PNG", packet), mask=MASK).on("white")
+    picture = cut_out(with_xmp("PNG", packet), mask=MASK).on(Background.colour("white"))
     for out in ("PNG", "JPEG", "WEBP"):
         assert read_back(picture.encode(out))[2]["dc:creator"][:2] == ("Ann Ä. Photographer", "a" * 3900)
 
@@ -279,7 +286,7 @@ def test_statements_are_written_as_xml_wants_them() -> None:
     hostile = Statements({"dc:creator": ("<b>&\"'", "ä"), "Iptc4xmpExt:DigitalSourceType": ("a&b",)})
     data = written("PNG")
     photo = load_photo(data)
-    picture = cut_out(type(photo)(photo.rgb, xmp=hostile.packet()), mask=MASK).on("white")
+    picture = cut_out(type(photo)(photo.rgb, xmp=hostile.packet()), mask=MASK).on(Background.colour("white"))
     assert read_back(picture.encode("JPEG"))[2] == hostile.values
 
 

@@ -143,7 +143,11 @@ def test_pull_end_to_end_by_the_command(tmp_path: Path) -> None:
 
         def cyclorama(*words: str) -> subprocess.CompletedProcess[str]:
             return subprocess.run(
-                [sys.executable, "-m", "cli", *words], env=environment, capture_output=True, text=True, check=False
+                [sys.executable, "-m", "cyclorama", *words],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
             )
 
         photo = str(PHOTOS / "coffee.jpg")

@@ -16,9 +16,9 @@ from diffusers import StableDiffusionInpaintPipeline
 from PIL import Image, ImageDraw
 
 from cyclorama import BackgroundGenerator, Cutout, Photo, Scene
-from cyclorama.engine.backends import Backend
 from cyclorama.engine.compositing.placement import Placement
 from cyclorama.engine.diffusion.frame import Frame
+from cyclorama.engine.options import Backend, SpacingName
 from cyclorama.export import export_checkpoint
 from tests.checkpoints import NANO_CHECKPOINT, UNETS, make_checkpoint
 from tests.conftest import PHOTOS
@@ -32,7 +32,7 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 PLAIN: dict[str, Any] = {"cache_interval": 1, "guidance_interval": (0.0, 1.0)}  # as diffusers computes
 PROMPT, NEGATIVE, SEED = "a sandy beach at sunset", "grey", 5
-SPACING = "leading"
+SPACING: SpacingName = "leading"
 
 
 def picture(size: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
@@ -51,7 +51,7 @@ def painted_by_us(model: Path, backend: Backend, size: tuple[int, int], **option
     frame = Frame(*size, (0, 0, *size))
     alpha = np.where(mask > 0, 0, 255).astype(np.uint8)
     cutout = Cutout(Photo(rgb), alpha, Placement(size, 1, 0, 0), alpha, rgb, {})
-    scene = Scene(cutout, frame, frame.place_photo(rgb), mask[None, None], generator.vae, {})
+    scene = Scene(cutout, frame, frame.place_photo(rgb), mask[None, None], generator.folder.vae_key, {})
     options = {"negative_prompt": "", **options}  # none, as in diffusers
     for step in generator.steps(scene, PROMPT, seed=SEED, timestep_spacing=SPACING, **PLAIN, **options):
         last = step

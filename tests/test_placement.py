@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cyclorama.engine.compositing.placement import Layout, Placement
+from cyclorama.engine.compositing.placement import Placement, placement
 from cyclorama.engine.compositing.shadow import contact_shadow
 from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.options import Layout
 
 RGB = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
@@ -30,14 +31,14 @@ def block(left: int, top: int, right: int, bottom: int) -> np.ndarray:
     ],
 )  # fmt: skip
 def test_canvases(canvas: str | None, size: tuple[int, int]) -> None:
-    assert Layout(canvas).placement(block(10, 10, 20, 20)).canvas == size
+    assert placement(Layout(canvas), block(10, 10, 20, 20)).canvas == size
 
 
 def test_left_alone_nothing_moves() -> None:
     alpha = block(7, 11, 31, 37)
-    placement = Layout().placement(alpha)
-    assert placement == Placement((60, 40), 1, 0, 0)
-    rgb, placed = placement.place(RGB, alpha)
+    moved = placement(Layout(), alpha)
+    assert moved == Placement((60, 40), 1, 0, 0)
+    rgb, placed = moved.place(RGB, alpha)
     assert rgb is RGB
     assert placed is alpha
 
@@ -47,8 +48,8 @@ def test_left_alone_nothing_moves() -> None:
 )
 def test_positions(position: tuple[float, float], corner: tuple[int, int]) -> None:
     alpha = block(10, 10, 30, 30)
-    placement = Layout("100x60", subject_position=position).placement(alpha)
-    rgb, placed = placement.place(RGB, alpha)
+    moved = placement(Layout("100x60", subject_position=position), alpha)
+    rgb, placed = moved.place(RGB, alpha)
     x, y = corner
     assert placed.shape == (60, 100)
     np.testing.assert_array_equal(np.argwhere(placed)[0], (y, x))
@@ -68,7 +69,7 @@ def test_what_the_photo_s_edge_cuts_off_stays_at_the_edge(
     alpha: np.ndarray, edge: Any, scale: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "cyclorama"):
-        placed = Layout("150x130", subject_scale=scale).placement(alpha).place(RGB, alpha)[1]
+        placed = placement(Layout("150x130", subject_scale=scale), alpha).place(RGB, alpha)[1]
     assert placed[edge].max() == 255
     side = {1: "lower", 0: "upper"}[int(edge[0] == -1)] if edge[0] in (0, -1) else "right" if edge[1] == -1 else "left"
     assert [record.getMessage() for record in caplog.records] == [
@@ -91,12 +92,12 @@ def test_slivers_do_not_count(sliver: str, caplog: pytest.LogCaptureFixture) -> 
     y, x = np.mgrid[:600, :800]
     alpha = np.where(np.hypot(x - 380, y - 320) < 240, 255, 0).astype(np.uint8)
     with caplog.at_level(logging.WARNING, "cyclorama"):
-        expected = Layout("16:9").placement(alpha)
+        expected = placement(Layout("16:9"), alpha)
         alpha[SLIVERS[sliver]] = 255
-        placement = Layout("16:9").placement(alpha)
-        assert placement.canvas == expected.canvas
-        assert abs(placement.left - expected.left) <= 2
-        assert placement.top == expected.top
+        moved = placement(Layout("16:9"), alpha)
+        assert moved.canvas == expected.canvas
+        assert abs(moved.left - expected.left) <= 2
+        assert moved.top == expected.top
         assert contact_shadow(alpha).any()
     assert not caplog.records
     assert expected.left > 0
@@ -108,25 +109,25 @@ def test_what_is_more_than_a_sliver_counts(caplog: pytest.LogCaptureFixture) -> 
     alpha = np.where(np.hypot(x - 380, y - 320) < 240, 255, 0).astype(np.uint8)
     alpha[300:330, :200] = 255
     with caplog.at_level(logging.WARNING, "cyclorama"):
-        assert Layout("16:9").placement(alpha).left == 0
+        assert placement(Layout("16:9"), alpha).left == 0
     assert "the photo's left edge cuts the subject off, so it stays at that edge" in caplog.text
     dust = np.zeros((600, 800), np.uint8)
     dust[10:590:14, 10:790:14] = dust[11:590:14, 10:790:14] = 255
-    assert Layout().placement(dust) == Placement((800, 600), 1, 0, 0)
-    assert Layout("16:9").placement(dust).left > 0
+    assert placement(Layout(), dust) == Placement((800, 600), 1, 0, 0)
+    assert placement(Layout("16:9"), dust).left > 0
 
 
 def test_an_edge_that_shows_is_told(caplog: pytest.LogCaptureFixture) -> None:
     alpha = block(20, 25, 40, 40)
     with caplog.at_level(logging.WARNING, "cyclorama"):
-        Layout("square", subject_position=(0.5, 0.5)).placement(alpha)
+        placement(Layout("square", subject_position=(0.5, 0.5)), alpha)
     assert "the photo's edge cuts the subject off (lower), which shows" in caplog.text
 
 
 def test_a_smaller_canvas_shrinks_the_photo_until_it_fits() -> None:
-    placement = Layout("30x30").placement(block(10, 10, 20, 20))
-    assert placement.scale == 0.5
-    assert Layout("30x30", subject_scale=1).placement(block(10, 10, 20, 20)).scale == 1
+    moved = placement(Layout("30x30"), block(10, 10, 20, 20))
+    assert moved.scale == 0.5
+    assert placement(Layout("30x30", subject_scale=1), block(10, 10, 20, 20)).scale == 1
 
 
 def test_resized_it_brings_none_of_the_old_background_along() -> None:
@@ -135,14 +136,14 @@ def test_resized_it_brings_none_of_the_old_background_along() -> None:
     alpha = block(20, 10, 40, 30)
     rgb[alpha == 255] = (255, 0, 0)
     for scale in (0.45, 1.7):
-        colours, placed = Layout(subject_scale=scale, subject_position=(0.4, 0.6)).placement(alpha).place(rgb, alpha)
+        colours, placed = placement(Layout(subject_scale=scale, subject_position=(0.4, 0.6)), alpha).place(rgb, alpha)
         assert (placed > 127).sum() == pytest.approx(400 * scale**2, rel=0.15)
         assert (colours[placed > 10] == (255, 0, 0)).all()
 
 
 def test_a_subject_larger_than_its_canvas_is_cropped() -> None:
     alpha = block(10, 10, 50, 30)
-    rgb, placed = Layout("20x20", subject_scale=1, subject_position=(1, 0)).placement(alpha).place(RGB, alpha)
+    rgb, placed = placement(Layout("20x20", subject_scale=1, subject_position=(1, 0)), alpha).place(RGB, alpha)
     assert (placed == 255).all()
     np.testing.assert_array_equal(rgb, RGB[10:30, 30:50])
 
@@ -157,7 +158,7 @@ def test_a_subject_larger_than_its_canvas_is_cropped() -> None:
         ({"canvas": "90:1"}, "a shape from 1:20 to 20:1"),
         ({"subject_scale": 0.0}, "subject_scale must be 0.01 to 10, got 0.0"),
         ({"subject_scale": float("nan")}, "subject_scale must be 0.01 to 10"),
-        ({"subject_position": (0.5, 1.2)}, "two numbers must be 0 to 1, got 1.2"),
+        ({"subject_position": (0.5, 1.2)}, "subject_position must be 0 to 1, got 1.2"),
         ({"subject_position": (0.5,)}, "subject_position must be two numbers, got"),
         ({"canvas": "9" * 5000 + "x1"}, "a canvas is `square`"),
     ],
@@ -170,9 +171,9 @@ def test_impossible_layouts(layout: dict[str, object], message: str) -> None:
 def test_a_ratio_may_be_too_much_for_a_photo_and_a_scale_too_little() -> None:
     wide = np.full((8000, 8000), 255, np.uint8)
     with pytest.raises(InvalidOptions, match="1 to 89 million pixels, got 16000x8000"):
-        Layout("2:1").placement(wide)
+        placement(Layout("2:1"), wide)
     with pytest.raises(InvalidOptions, match=r"nothing is left of a subject scaled by 0\.01, on a canvas of 60x40"):
-        Layout(subject_scale=0.01).placement(block(10, 10, 20, 20))
+        placement(Layout(subject_scale=0.01), block(10, 10, 20, 20))
 
 
 @pytest.mark.parametrize("scale", [0.3, 0.5, 0.7, 1.1, 1.5])
@@ -181,5 +182,5 @@ def test_no_line_is_left_under_what_is_cut_off(scale: float) -> None:
         alpha = np.zeros((height, 33), np.uint8)
         alpha[10:, 8:20] = 255
         rgb = np.zeros((height, 33, 3), np.uint8)
-        placed = Layout("90x101", subject_scale=scale).placement(alpha).place(rgb, alpha)[1]
+        placed = placement(Layout("90x101", subject_scale=scale), alpha).place(rgb, alpha)[1]
         assert placed[-1].max() == 255, height

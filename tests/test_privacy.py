@@ -48,7 +48,7 @@ def test_no_network_and_no_traces(command: str, tmp_path: Path) -> None:
         [
             "unshare", "--map-root-user", "--net", "strace", "-f", "--seccomp-bpf", "-o", str(trace), "-e",
             "trace=network,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,symlink",
-            sys.executable, "-B", "-m", "cli", *COMMANDS[command],
+            sys.executable, "-B", "-m", "cyclorama", *COMMANDS[command],
         ],
         cwd=tmp_path / "work", capture_output=True, text=True, check=False,
         env={

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import inspect
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
+import pydantic
 import pytest
 from PIL import Image
 
 from cyclorama import (
     Background,
     BackgroundGenerator,
+    CountOptions,
     Cutout,
     CycloramaError,
     GenerationOptions,
     Hints,
     InvalidOptions,
+    Limits,
+    LoadOptions,
+    NoSubject,
     Scene,
+    SceneOptions,
+    SubjectOptions,
     cut_out,
     find_subject,
     load_photo,
 )
-from cyclorama.engine.options import resolve_options
+from cyclorama.engine.options import SAMPLERS, GenerationKeywords, SceneKeywords, SubjectKeywords
+from cyclorama.engine.presets import resolve_options
 from cyclorama.models.store import resolve
 
 PHOTO = np.full((64, 64, 3), 90, np.uint8)
@@ -73,25 +84,29 @@ def painted(**options: Any) -> Any:
 
 CALLS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "load": (lambda **o: BackgroundGenerator.load(**{"model": "nano", "backend": "onnx", **o}),
-             ("model", "backend", "device", "exact")),
+             ("model", "backend", "device", "threads", "exact", "limits")),
     "prepare": (lambda **o: nano().prepare(**{"photo": PHOTO, "mask": MASK, "size": 64, **o}),
                 ("photo", "mask", "size", "canvas", "subject_scale", "subject_position")),
     "cut_out": (lambda **o: cut_out(**{"photo": PHOTO, "mask": MASK, **o}),
                 ("photo", "mask", "canvas", "subject_scale", "subject_position")),
-    "cut_out with hints": (lambda **o: cut_out(**{"photo": PHOTO, **o}), ("mask_model", "box", "keep", "drop")),
+    "cut_out with hints": (lambda **o: cut_out(**{"photo": PHOTO, **o}),
+                           ("mask_model", "box", "keep", "drop", "most_pixels")),
     "generate": (painted, ("prompt", "preset", "best_of", "latents", "cancelled",
                            *GenerationOptions.__dataclass_fields__)),
     "paint": (lambda **o: list(nano().paint(scene(), "a beach", num_inference_steps=1, **o)), ("count",)),
     "generate best of": (lambda **o: painted(best_of=2, **o), ("good_enough",)),
     "scene": (lambda **o: nano().generate(o["scene"], "a beach", num_inference_steps=1), ("scene",)),
-    "on": (lambda **o: cut_out(PHOTO, mask=MASK).on(**{"background": "white", **o}),
+    "on": (lambda **o: cut_out(PHOTO, mask=MASK).on(**{"background": Background.colour("white"), **o}),
            ("background", "shadow", "colour_match")),
-    "Background.load": (lambda **o: Background.load(o["source"]), ("source",)),
-    "find_subject": (lambda **o: find_subject(**{"rgb": PHOTO, **o}), ("rgb", "mask_model", "hints")),
+    "Background.image": (lambda **o: Background.image(o["source"]), ("source",)),
+    "Background.colour": (lambda **o: Background.colour(o["name"]), ("name",)),
+    "find_subject": (lambda **o: find_subject(**{"rgb": PHOTO, **o}), ("rgb", "mask_model", "hints", "looks")),
     "Hints.read": (lambda **o: Hints.read((64, 64), **o), ("box", "keep", "drop")),
-    "load_photo": (lambda **o: load_photo(o["source"]), ("source",)),
-    "save": (lambda **o: cut_out(PHOTO, mask=MASK).on("white").save(o["path"]), ("path",)),
-    "encode": (lambda **o: cut_out(PHOTO, mask=MASK).on("white").encode(o["kind"]), ("kind",)),
+    "load_photo": (lambda **o: load_photo(**{"source": PHOTO, **o}), ("source", "most_pixels")),
+    "Limits": (Limits, tuple(Limits.__dataclass_fields__)),
+    "revised": (lambda **o: cut_out(PHOTO, mask=MASK).revised(**{"mask": MASK, **o}), ("canvas",)),
+    "save": (lambda **o: cut_out(PHOTO, mask=MASK).on(Background.colour("white")).save(o["path"]), ("path",)),
+    "encode": (lambda **o: cut_out(PHOTO, mask=MASK).on(Background.colour("white")).encode(o["kind"]), ("kind",)),
     "GenerationOptions": (lambda **o: GenerationOptions(**{"prompt": "a", **o}),
                           tuple(GenerationOptions.__dataclass_fields__)),
     "resolve_options": (lambda **o: resolve_options(nano().folder, **{"prompt": "a", **o}), ("prompt", "preset")),
@@ -125,11 +140,74 @@ def test_every_wrong_value_ends_in_a_cyclorama_error(
 def test_every_public_call_is_tried() -> None:
     """Parameters of what the package exports that no call above names."""
     tried = {parameter for _, parameters in CALLS.values() for parameter in parameters}
+    named = {"self", "options"}  # the latter's names are those of the declaration
     for name in ("load", "prepare", "generate", "paint", "steps"):
-        parameters = inspect.signature(getattr(BackgroundGenerator, name)).parameters
-        assert {p for p in parameters if p not in ("self", "options", "kwargs")} - tried == set(), name
-    for function in (cut_out, find_subject, load_photo, Cutout.on):
-        assert set(inspect.signature(function).parameters) - tried - {"self"} == set(), function
+        assert set(inspect.signature(getattr(BackgroundGenerator, name)).parameters) - tried - named == set(), name
+    for function in (cut_out, find_subject, load_photo, Cutout.on, Cutout.revised):
+        assert set(inspect.signature(function).parameters) - tried - named == set(), function
+    for kind in (SceneOptions, GenerationOptions, CountOptions, LoadOptions, Limits):
+        assert kind.__dataclass_fields__.keys() - tried == set(), kind
+
+
+@pytest.mark.parametrize(
+    ("keywords", "kind", "but"),
+    [(SubjectKeywords, SubjectOptions, set()), (SceneKeywords, SceneOptions, set()),
+     (GenerationKeywords, GenerationOptions, {"prompt"})],
+)  # fmt: skip
+def test_keywords_are_those_of_the_declaration(keywords: type, kind: type, but: set[str]) -> None:
+    """The one echo of the declaration, for type checkers: the same names, and the same types or None."""
+    source = {"Source": Any}
+    said = get_type_hints(keywords, localns=source)
+    declared = get_type_hints(kind)
+    assert said.keys() == declared.keys() - but
+    for name, type_ in said.items():
+        plain = set(get_args(type_)) - {type(None)} if type(None) in get_args(type_) else {type_}
+        wanted = declared[name]
+        wanted_plain = set(get_args(wanted)) - {type(None)} if type(None) in get_args(wanted) else {wanted}
+        assert plain == wanted_plain, name
+
+
+def test_the_declaration_is_whole_and_reads_as_a_schema() -> None:
+    """Every option has words and, where it is a number, limits; pydantic understands both, and refuses what we do."""
+    for kind in (SceneOptions, GenerationOptions, CountOptions, LoadOptions, Limits):
+        for name, own in kind.__dataclass_fields__.items():
+            assert own.metadata["description"].endswith((".", "!")), name
+    adapter = pydantic.TypeAdapter(GenerationOptions)
+    properties = adapter.json_schema()["properties"]
+    steps = properties["num_inference_steps"]
+    assert (steps["minimum"], steps["maximum"], steps["description"]) == (1, 1000, "Denoising steps.")
+    assert properties["strength"]["exclusiveMinimum"] == 0
+    assert properties["sampler"]["enum"] == list(SAMPLERS)
+    with pytest.raises(pydantic.ValidationError, match="less than or equal to 1000"):
+        adapter.validate_python({"prompt": "a", "num_inference_steps": 1001})
+    assert adapter.validate_python({"prompt": "a", "seed": 3}) == GenerationOptions("a", seed=3)
+
+
+def test_options_come_without_numpy() -> None:
+    code = (
+        "import sys, cyclorama.engine.options\n"
+        "print([name for name in ('numpy', 'PIL', 'onnxruntime', 'openvino') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_errors_tell_what_a_program_needs() -> None:
+    with pytest.raises(InvalidOptions) as caught:
+        nano().steps(scene(), "a", num_inference_steps=0)
+    assert (caught.value.code, caught.value.option) == ("invalid_options", "num_inference_steps")
+    with pytest.raises(NoSubject) as none:
+        cut_out(np.full((64, 64, 3), 90, np.uint8))
+    assert none.value.code == "no_subject"
+    assert none.value.hint is not None
+    assert "`box`" in none.value.hint
+    assert str(none.value).endswith(none.value.hint)
+    copy = pickle.loads(pickle.dumps(none.value))
+    assert (str(copy), copy.hint, copy.code) == (str(none.value), none.value.hint, "no_subject")
+    kinds: list[type[CycloramaError]] = [CycloramaError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    codes = [kind.code for kind in kinds]
+    assert len(set(codes)) == len(codes)
 
 
 def test_bytes_and_open_files_are_photos(tmp_path: Path) -> None:
@@ -145,11 +223,11 @@ def test_bytes_and_open_files_are_photos(tmp_path: Path) -> None:
 
 def test_options_that_there_are_not() -> None:
     with pytest.raises(InvalidOptions, match=r"no option num_inference_stepz; did you mean num_inference_steps\?"):
-        nano().generate(scene(), "a", num_inference_stepz=4)
+        nano().generate(scene(), "a", num_inference_stepz=4)  # type: ignore[call-arg]
     with pytest.raises(InvalidOptions, match=r"no option qqq; there are negative_prompt, num_inference_steps, "):
-        nano().steps(scene(), "a", qqq=4)
+        nano().steps(scene(), "a", qqq=4)  # type: ignore[call-arg]
     with pytest.raises(InvalidOptions, match=r"no option boxx; did you mean box\?"):
-        nano().prepare(PHOTO, boxx=(0, 0, 9, 9))
+        nano().prepare(PHOTO, boxx=(0, 0, 9, 9))  # type: ignore[call-arg]
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

@@ -121,7 +121,9 @@ def test_what_is_recorded_is_what_the_unet_gets_by_the_models_own_preset() -> No
         assert feeds.keys() == session.inputs.keys()
         assert feeds["sample"].shape[:2] == (2, 9)  # guided, and for inpainting
     for scene, share in zip(scenes, (samples[:8], samples[8:]), strict=True):
-        assert all(np.array_equal(feeds["sample"][0, 5:], scene.masked_image_latents[0]) for feeds in share)
+        assert all(
+            np.array_equal(feeds["sample"][0, 5:], scene.masked_image_latents(generator.vae)[0]) for feeds in share
+        )
         timesteps = [float(feeds["timestep"]) for feeds in share]
         assert timesteps == sorted(set(timesteps), reverse=True)
     assert generator.unet.session is session

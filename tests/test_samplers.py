@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from cyclorama.engine.diffusion.samplers import (
-    SAMPLERS,
     TCD,
     Array,
     NoiseSchedule,
@@ -21,6 +20,7 @@ from cyclorama.engine.diffusion.samplers import (
     not_followed,
 )
 from cyclorama.engine.errors import BadModel, InvalidOptions
+from cyclorama.engine.options import SAMPLERS
 
 SHAPE = (1, 4, 8, 8)
 STEPS = 20

@@ -1,12 +1,8 @@
-"""Masks: u2netp beside rembg's own, cleaning, and photos without a subject."""
+"""Who is the subject: looks, parts, hints, cleaning, and photos without a subject."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,47 +10,21 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from cyclorama import (
-    BackendUnavailable,
     BackgroundGenerator,
     BadImage,
+    Hints,
     InvalidOptions,
     NoSubject,
+    SubjectOptions,
     find_subject,
     load_photo,
 )
-from cyclorama.engine.matting.networks import U2NetP, _of_rembg, mask_network
+from cyclorama.engine.cutout import subject_alpha
+from cyclorama.engine.matting.looks import _reaching_all_sides
 from cyclorama.engine.matting.regions import clean, label
-from cyclorama.engine.matting.subject import Hints, _reaching_all_sides, subject_alpha
-from cyclorama.models.catalogue import U2NETP_FILE
 from tests.conftest import DATA, PHOTOS
 
 NAMES = ("astronaut", "cat", "coffee")
-
-
-@pytest.fixture
-def rembg_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """rembg's folder, with u2netp already in it."""
-    (tmp_path / "u2netp.onnx").write_bytes(U2NETP_FILE.read_bytes())
-    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
-    return tmp_path
-
-
-def test_shipped_network_is_the_one_that_rembg_pins() -> None:
-    assert hashlib.md5(U2NETP_FILE.read_bytes()).hexdigest() == "8e83ca70e441ab06c318d82300c84806"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_u2netp_equals_rembg(name: str, rembg_home: Path) -> None:
-    from rembg import new_session
-
-    photo = load_photo(PHOTOS / f"{name}.jpg")
-    confidence = U2NetP().confidence(Image.fromarray(photo.rgb))
-    low, high = confidence.min(), confidence.max()
-    stretched = Image.fromarray(((confidence - low) / (high - low) * 255).astype(np.uint8))
-    ours = np.asarray(stretched.resize(photo.size, Image.Resampling.LANCZOS))
-    theirs = new_session("u2netp", providers=["CPUExecutionProvider"]).predict(Image.fromarray(photo.rgb))[0]
-    difference = np.abs(ours.astype(int) - np.asarray(theirs).astype(int))
-    assert difference.max() <= 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,7 +50,7 @@ def gradient() -> np.ndarray[Any, Any]:
     ids=["black", "white", "gradient", "noise", "1 pixel high"],
 )
 def test_no_subject_says_what_to_do(rgb: np.ndarray[Any, Any]) -> None:
-    with pytest.raises(NoSubject, match=r"no subject found .*--mask-model.*--mask FILE"):
+    with pytest.raises(NoSubject, match=r"no subject found .*\(`box`\), .*\(`mask_model`\) or give a mask \(`mask`\)"):
         find_subject(rgb)
 
 
@@ -88,7 +58,7 @@ def test_empty_and_full_masks_are_no_subject() -> None:
     photo = load_photo(np.zeros((40, 40, 3), np.uint8))
     for value, why in ((0, "empty"), (255, "covers the whole photo")):
         with pytest.raises(NoSubject, match=why):
-            subject_alpha(photo, np.full((40, 40), value, np.uint8))
+            subject_alpha(photo, SubjectOptions(mask=np.full((40, 40), value, np.uint8)))
 
 
 def test_own_transparency_is_the_mask_unless_a_model_is_named(caplog: pytest.LogCaptureFixture) -> None:
@@ -97,40 +67,9 @@ def test_own_transparency_is_the_mask_unless_a_model_is_named(caplog: pytest.Log
     alpha[100:200, 100:200] = 255
     cutout = load_photo(np.dstack([photo.rgb, alpha]))
     with caplog.at_level(logging.WARNING, "cyclorama"):
-        np.testing.assert_array_equal(subject_alpha(cutout), alpha)
+        np.testing.assert_array_equal(subject_alpha(cutout, SubjectOptions()), alpha)
     assert "own transparency" in caplog.text
-    assert (subject_alpha(cutout, mask_model="u2netp") > 127).sum() > alpha.sum() / 255
-
-
-def test_any_model_of_rembg_by_its_name(rembg_home: Path) -> None:
-    """silueta's class with u2netp's weights: the path through rembg, without a download."""
-    rembg_home.joinpath("silueta.onnx").write_bytes(U2NETP_FILE.read_bytes())
-    _of_rembg.cache_clear()
-    rgb = load_photo(PHOTOS / "coffee.jpg").rgb
-    image = Image.fromarray(rgb)
-    ours = np.asarray(Image.fromarray(U2NetP().confidence(image)).resize(image.size, Image.Resampling.LANCZOS))
-    # rembg's own comes in whole grey levels and at the photo's size; its stretch is undone.
-    assert np.abs(mask_network("silueta").confidence(image) - np.clip(ours, 0, 1)).max() < 0.02
-    found, same = (find_subject(rgb, name) > 127 for name in ("silueta", "u2netp"))
-    assert (found & same).sum() / (found | same).sum() > 0.99
-
-
-def test_unknown_and_unreachable_models(rembg_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InvalidOptions, match=r"unknown mask model 'u3net'; choose one of .*isnet-general-use"):
-        find_subject(np.zeros((8, 8, 3), np.uint8), "u3net")
-
-    def no_network(*_: Any, **__: Any) -> None:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr("pooch.retrieve", no_network)
-    with pytest.raises(BackendUnavailable, match=r"'u2net' could not be fetched or loaded .*no route to host"):
-        find_subject(np.zeros((8, 8, 3), np.uint8), "u2net")
-
-
-def test_without_rembg_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "rembg", None)
-    with pytest.raises(BackendUnavailable, match=r"pip install 'cyclorama\[masks\]'"):
-        find_subject(np.zeros((8, 8, 3), np.uint8), "isnet-general-use")
+    assert (subject_alpha(cutout, SubjectOptions(mask_model="u2netp")) > 127).sum() > alpha.sum() / 255
 
 
 def boxed(rgb: np.ndarray[Any, Any], *edges: float) -> tuple[int, int, int, int]:
@@ -282,17 +221,6 @@ def test_the_sharp_one_in_the_middle_is_meant(caplog: pytest.LogCaptureFixture) 
     assert alpha[235, 550]
     assert alpha[235, 210]
     assert "2 subjects were found and all are kept" in caplog.text
-
-
-def test_rembg_comes_without_compiling(rembg_home: Path) -> None:
-    """pymatting compiles for over a minute when it is imported, where Numba lets it."""
-    code = (
-        "import os; from cyclorama.engine.matting.networks import _import_rembg as get; get(); import numba, pymatting;"
-        "assert not numba.config.DISABLE_JIT and 'NUMBA_DISABLE_JIT' not in os.environ;"
-        "from pymatting.util.kdtree import _make_tree as compiled; assert not hasattr(compiled, 'signatures'), compiled"
-    )
-    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert child.returncode == 0, child.stderr
 
 
 def test_clean_drops_specks_and_fills_small_holes_only() -> None:

@@ -86,7 +86,7 @@ def test_a_scene_is_encoded_once_whoever_asks_first() -> None:
 
     generator.vae.encode = counted  # type: ignore[method-assign]
     with ThreadPoolExecutor(THREADS) as pool:
-        latents = list(pool.map(lambda _: scene.image_latents, range(16)))
+        latents = list(pool.map(lambda _: scene.image_latents(generator.vae), range(16)))
     assert len(encoded) == 1
     assert all(each is latents[0] for each in latents)
 
@@ -144,7 +144,7 @@ def test_a_generator_is_freed_with_its_last_reference() -> None:
     try:
         generator = BackgroundGenerator.load("nano", backend="onnx")
         generator.generate(generator.prepare(small("cat", 128)), "a beach", num_inference_steps=1)
-        encoder: weakref.ref[TextEncoder] = weakref.ref(generator._text_encoder)
+        encoder: weakref.ref[TextEncoder] = weakref.ref(generator._loaded.text_encoder)
         del generator
         assert encoder() is None
     finally:
@@ -189,12 +189,12 @@ def test_mask_networks_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     made: list[int] = []
 
-    class Network(mask_networks.U2NetP):
-        def __init__(self) -> None:
+    class Network(mask_networks.OnnxMask):
+        def __init__(self, *how: Any) -> None:
             made.append(1)
-            super().__init__()
+            super().__init__(*how)
 
-    monkeypatch.setattr(mask_networks, "U2NetP", Network)
+    monkeypatch.setattr(mask_networks, "OnnxMask", Network)
     mask_networks._embedded.cache_clear()
     with ThreadPoolExecutor(THREADS) as pool:
         networks = list(pool.map(lambda _: mask_network("u2netp"), range(8)))

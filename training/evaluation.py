@@ -26,6 +26,7 @@ from cyclorama.engine.matting.subject import find_subject
 from cyclorama.engine.options import Preset
 from cyclorama.engine.scene import Scene
 from cyclorama.models.catalogue import U2NETP_FILE
+from cyclorama.models.store import named_or_folder
 from training import latent, photos, readers, scenes, subjects
 from training.canvas import Canvas
 from training.palette import COLOURS
@@ -75,7 +76,7 @@ class Painter:
     @classmethod
     def load(cls, model: str | Path, preset: Preset | None = None) -> Painter:
         """By name or folder; the model's own preset where none is named."""
-        return cls(BackgroundGenerator.load(model), preset)
+        return cls(BackgroundGenerator.load(named_or_folder(model)), preset)
 
     def paint(self, prompt: str, seed: int, shape: Shape = (SIDE, SIDE)) -> Pixels:
         """A picture without a subject, (*shape, 3); kept for the next time.

@@ -11,6 +11,7 @@ import numpy as np
 from cyclorama import BackgroundGenerator
 from cyclorama.engine.backends import open_session
 from cyclorama.engine.diffusion.model_folder import ModelFolder
+from cyclorama.models.store import named_or_folder
 
 _SIDE = 256
 
@@ -28,7 +29,7 @@ def _seconds(work: Callable[[], object], repeats: int) -> list[float]:
 
 def unet_forward(model: str | Path, repeats: int = 30) -> list[float]:
     """Seconds of single UNet forwards, batch 1, at 256x256."""
-    generator = BackgroundGenerator.load(model)
+    generator = BackgroundGenerator.load(named_or_folder(model))
     folder: ModelFolder = generator.folder
     session = open_session(folder.component("unet", generator.backend), generator.backend)
     rng = np.random.default_rng(0)
@@ -43,7 +44,7 @@ def unet_forward(model: str | Path, repeats: int = 30) -> list[float]:
 
 def whole_picture(model: str | Path, repeats: int = 5) -> list[float]:
     """Seconds from a prompt to the finished picture at 256x256 by the model's own preset; the mask is there already."""
-    generator = BackgroundGenerator.load(model)
+    generator = BackgroundGenerator.load(named_or_folder(model))
     rng = np.random.default_rng(0)
     mask = np.zeros((_SIDE, _SIDE), np.uint8)
     mask[64:, 64:192] = 255

@@ -17,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cyclorama.engine.errors import BackendUnavailable, InvalidOptions
+from cyclorama.engine.options import Backend, Device
 
-Backend = Literal["openvino", "onnx"]
-Device = Literal["cpu", "cuda"]
 # Of a UNet; see `engine.backends.deepcache` and `engine.backends.downsampling`.
 Part = Literal["whole", "full", "shallow", "downsampled"]
 DEEP_FEATURES = "deep_features"  # what `full` also gives and `shallow` takes
@@ -88,19 +87,18 @@ def open_session(
 ) -> Session:
     """Loads an OpenVINO IR (`.xml`) or an ONNX model; OpenVINO reads both.
 
-    `threads`: None takes what the container's CPU quota allows.  `exact`: float32 throughout, else OpenVINO computes
-    in bf16 where the CPU can.  `part`: for OpenVINO, a UNet may be cut.
+    `device`: `cuda` for ONNX, `gpu` and `npu` for OpenVINO.  `threads`: None takes what the container's CPU quota
+    allows.  `exact`: float32 throughout, else OpenVINO computes in bf16 where the CPU can.  `part`: for OpenVINO, a
+    UNet may be cut.
     Raises BackendUnavailable (package or device missing) and BadModel (file missing or damaged).
     """
     from cyclorama.engine.machine import available_cores
 
     threads = threads or available_cores()
     if backend == "openvino":
-        if device != "cpu":
-            raise InvalidOptions("the openvino backend runs on the CPU only; use --backend onnx for --device cuda")
         from cyclorama.engine.backends.ov import OpenVINOSession
 
-        return OpenVINOSession(path, threads, exact, part)
+        return OpenVINOSession(path, threads, exact, part, device)
     if part != "whole":
         raise InvalidOptions("only the openvino backend can cut a UNet in two")
     from cyclorama.engine.backends.ort import OnnxSession
@@ -134,26 +132,30 @@ def choose_backend(has_ir: bool, has_onnx: bool, backend: Backend | Literal["aut
     from cyclorama.engine.backends.probe import why_openvino_fails
     from cyclorama.engine.notes import note
 
+    own = {"cuda": "onnx", "gpu": "openvino", "npu": "openvino"}.get(device)
+    if own is not None and backend not in ("auto", own):
+        raise InvalidOptions(
+            f"the {backend} backend does not run on {device}", option="device", hint=f"use `backend` {own}"
+        )
     if device == "cuda":
-        if backend == "openvino":
-            raise InvalidOptions("the openvino backend runs on the CPU only; use --backend onnx for --device cuda")
         if not has_onnx:
-            raise BackendUnavailable(
-                "--device cuda needs the model as ONNX, but its folder has OpenVINO IR only; "
-                "export it again with --format onnx"
-            )
+            raise _no_onnx(f"the device {device}")
         return "onnx"
+    if own == "openvino":
+        from cyclorama.engine.backends.ov import check_device
+
+        check_device(device)
+        return "openvino"
     if backend == "openvino":
         reason = why_openvino_fails()
         if reason is not None:
-            raise BackendUnavailable(f"OpenVINO does not run on this machine ({reason}); use --backend onnx")
+            raise BackendUnavailable(
+                f"OpenVINO does not run on this machine ({reason})", option="backend", hint="use `backend` onnx"
+            )
         return "openvino"
     if backend == "onnx":
         if not has_onnx:
-            raise BackendUnavailable(
-                "--backend onnx needs the model as ONNX, but its folder has OpenVINO IR only; "
-                "export it again with --format onnx, or use --backend openvino"
-            )
+            raise _no_onnx("the backend onnx")
         return "onnx"
     if backend != "auto":
         raise InvalidOptions(f"backend must be auto, openvino or onnx, got {backend!r}")
@@ -164,8 +166,16 @@ def choose_backend(has_ir: bool, has_onnx: bool, backend: Backend | Literal["aut
         return "openvino"
     if not has_onnx:
         raise BackendUnavailable(
-            f"OpenVINO does not run on this machine ({reason}) and the model's folder has no ONNX to run instead; "
-            "export it again with --format onnx"
+            f"OpenVINO does not run on this machine ({reason}) and the model's folder has no ONNX to run instead",
+            hint="export it again in the format onnx",
         )
     note(f"OpenVINO does not run on this machine ({reason}); using ONNX Runtime")
     return "onnx"
+
+
+def _no_onnx(what: str) -> BackendUnavailable:
+    return BackendUnavailable(
+        f"{what} needs the model as ONNX, but its folder has OpenVINO IR only",
+        option="backend",
+        hint="export it again in the format onnx, or use `backend` openvino",
+    )

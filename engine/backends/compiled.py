@@ -36,15 +36,22 @@ def folder() -> Path:
 
 
 def compile_model(
-    core: ov.Core, path: Path, part: str, build: Callable[[], ov.Model], shapes: Shapes, config: Mapping[str, object]
+    core: ov.Core,
+    device: str,
+    path: Path,
+    part: str,
+    build: Callable[[], ov.Model],
+    shapes: Shapes,
+    config: Mapping[str, object],
 ) -> ov.CompiledModel:
     """Compiles what `build` gives, a network for inputs of these shapes, or takes from disk what once was compiled.
 
-    path: the IR whose weights it has; of an ONNX file, whose weights OpenVINO cannot find again, nothing is kept.
+    path: the IR whose weights it has. Nothing is kept of an ONNX file, whose weights OpenVINO cannot find again, nor of
+    what is compiled for other devices than the CPU.
     part: which part of it that is.  Raises RuntimeError, as OpenVINO does.
     """
-    if path.suffix != ".xml":
-        return core.compile_model(build(), "CPU", dict(config))
+    if path.suffix != ".xml" or device != "CPU":
+        return core.compile_model(build(), device, dict(config))
     try:
         file = folder() / f"{_key(core, path, part, shapes, config)}.blob"
     except (OSError, NoHome):  # weights that lie elsewhere, or no place for what is kept

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cyclorama.engine.backends import Device, Shapes, Tensor, TensorSpec
+from cyclorama.engine.backends import Shapes, Tensor, TensorSpec
 from cyclorama.engine.errors import BackendUnavailable, BadModel, first_line
+from cyclorama.engine.options import Device
 
 try:
     import onnxruntime as ort
@@ -72,10 +73,10 @@ class OnnxSession:
             raise
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
             if device == "cuda" and "CUDA" in str(error):
-                raise BackendUnavailable(_CUDA_BROKEN) from error
+                raise _cuda_broken() from error
             raise BadModel(f"ONNX Runtime cannot load {path}: {first_line(error)}") from error
         if device == "cuda" and "CUDAExecutionProvider" not in self._session.get_providers():
-            raise BackendUnavailable(_CUDA_BROKEN)
+            raise _cuda_broken()
         self._path = path
         self._device = device
         self.inputs = {arg.name: _spec(arg) for arg in self._session.get_inputs()}
@@ -119,10 +120,12 @@ def _spec(arg: ort.NodeArg) -> TensorSpec:
     return TensorSpec(shape, np.dtype(_DTYPES[arg.type]))
 
 
-_CUDA_BROKEN = (
-    "ONNX Runtime has its CUDA provider but cannot start it (driver, CUDA or cuDNN missing or of another version); "
-    "run `nvidia-smi` to check the driver, or use --device cpu"
-)
+def _cuda_broken() -> BackendUnavailable:
+    return BackendUnavailable(
+        "ONNX Runtime has its CUDA provider but cannot start it (driver, CUDA or cuDNN missing or of another version)",
+        option="device",
+        hint="run nvidia-smi to check the driver, or use `device` cpu",
+    )
 
 
 def _providers(device: Device) -> list[str]:
@@ -130,9 +133,10 @@ def _providers(device: Device) -> list[str]:
         return ["CPUExecutionProvider"]
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         raise BackendUnavailable(
-            "--device cuda needs the package onnxruntime-gpu, and this ONNX Runtime has no CUDA provider; "
-            "run: pip install 'cyclorama[cuda]' && pip uninstall -y onnxruntime && "
-            "pip install --force-reinstall --no-deps onnxruntime-gpu"
+            "the device cuda needs the package onnxruntime-gpu, and this ONNX Runtime has no CUDA provider",
+            option="device",
+            hint="run: pip install 'cyclorama[cuda]' && pip uninstall -y onnxruntime && "
+            "pip install --force-reinstall --no-deps onnxruntime-gpu",
         )
     _preload_cuda()
     return ["CUDAExecutionProvider", "CPUExecutionProvider"]

@@ -1,4 +1,4 @@
-"""Sessions on OpenVINO (CPU)."""
+"""Sessions on OpenVINO."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from cyclorama.engine.backends import Part, Shapes, Tensor, TensorSpec
 from cyclorama.engine.errors import BackendUnavailable, BadModel
+from cyclorama.engine.options import Device
 
 try:
     import openvino as ov
@@ -68,7 +69,7 @@ class _Compiled:
 
 
 class OpenVINOSession:
-    """A network on the CPU, compiled for the shapes it is fed and tuned for one request at a time.
+    """A network on one device, compiled for the shapes it is fed and tuned for one request at a time.
 
     Compiled once for fixed shapes it runs faster than for open ones (CONTRIBUTING.md). Of a network only the last
     shapes stay compiled: for SD1.5's UNet that is over a gigabyte, and what was compiled before is kept on disk. Shapes
@@ -76,16 +77,18 @@ class OpenVINOSession:
     May be shared between threads, which then wait for each other.
     """
 
-    def __init__(self, path: Path, threads: int, exact: bool, part: Part) -> None:
+    def __init__(self, path: Path, threads: int, exact: bool, part: Part, device: Device = "cpu") -> None:
         if not path.is_file():
             raise BadModel(f"{path} is missing; fetch or export the model again")
-        self._path, self._part = path, part
+        self._path, self._part, self._device = path, part, device.upper()
         with _mapping(), _clear_errors(f"OpenVINO cannot load {path}"):
             model = self._read()
             self.inputs = {port.get_any_name(): _spec(port) for port in model.inputs}
             self.outputs = {port.get_any_name(): _spec(port) for port in model.outputs}
             del model
-        self._config: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+        self._config: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
+        if device == "cpu":
+            self._config["INFERENCE_NUM_THREADS"] = threads
         if exact:  # by itself OpenVINO computes in bf16 where the CPU can
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
         self._last: _Compiled | None = None
@@ -118,7 +121,13 @@ class OpenVINOSession:
                 with _clear_errors(f"OpenVINO cannot load {self._path}"), mapped_memory_given_back(weights):
                     found = _Compiled(
                         compile_model(
-                            _core(), self._path, self._part, lambda: self._build(shapes), shapes, self._config
+                            _core(),
+                            self._device,
+                            self._path,
+                            self._part,
+                            lambda: self._build(shapes),
+                            shapes,
+                            self._config,
                         )
                     )
                 self._in_use[key] = found
@@ -144,6 +153,17 @@ class OpenVINOSession:
         if compiled is not None:
             with compiled.lock:
                 compiled.model.release_memory()
+
+
+def check_device(device: Device) -> None:
+    """Raises BackendUnavailable where OpenVINO sees no such device."""
+    there = sorted({name.split(".")[0].lower() for name in _core().available_devices})
+    if device not in there:
+        raise BackendUnavailable(
+            f"OpenVINO sees no {device} on this machine, only {', '.join(there) or 'nothing'}",
+            option="device",
+            hint="install the device's driver, or use `device` cpu",
+        )
 
 
 @contextmanager

@@ -11,7 +11,9 @@ import numpy.typing as npt
 from PIL import Image, ImageColor, ImageOps
 
 from cyclorama.engine.blur import box_mean, disc_mean
-from cyclorama.engine.errors import BadImage, InvalidOptions
+from cyclorama.engine.checks import shown, text
+from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.options import MOST_PIXELS
 from cyclorama.engine.photo import Photo, Pixels, Source, load_photo
 from cyclorama.engine.tones import convert_colours
 
@@ -40,30 +42,30 @@ class Background:
         return self.photo.size == (1, 1)
 
     @classmethod
-    def load(cls, source: Source) -> Background:
-        """From an image or its file, a colour (`white`, `#f0f0f0`, `rgb(240, 240, 240)`), or `transparent`.
-
-        Where a file is called like a colour, it is the file. Raises BadImage.
-        """
-        if not isinstance(source, str) or _is_file(source):
-            name = Path(source).name if isinstance(source, str | os.PathLike) else "an image"
-            # What bytes a name has that are no text could not be written into the picture.
-            return cls(" ".join(name.encode("utf-8", "replace").decode().split()), load_photo(source))
-        if source.lower() == "transparent":
-            return cls("transparent", Photo(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8)))
-        try:
-            colour = np.array(ImageColor.getcolor(source, "RGBA"), np.uint8)[None, None]
-        except (ValueError, OverflowError):  # the latter of rgb(300, 0, 0)
-            if "://" in source:
-                raise BadImage(f"{source} is a web address; download the picture and give its file") from None
-            raise BadImage(
-                f"there is no file {source}, and no colour is called so; name an image, a colour like #f0f0f0, "
-                "or `transparent`"
-            ) from None
-        return cls(source, Photo(colour[..., :3], None if colour[0, 0, 3] == 255 else colour[..., 3]))
+    def image(cls, source: Source, most_pixels: int = MOST_PIXELS) -> Background:
+        """A picture: its file, the bytes of one, a PIL image or an array. Raises BadImage."""
+        name = Path(source).name if isinstance(source, str | os.PathLike) else "an image"
+        # What bytes a name has that are no text could not be written into the picture.
+        return cls(" ".join(name.encode("utf-8", "replace").decode().split()), load_photo(source, most_pixels))
 
     @classmethod
-    def out_of_focus(cls, photo: Photo, alpha: Pixels) -> Background:
+    def colour(cls, name: str) -> Background:
+        """One colour all over: `white`, `#f0f0f0`, `rgb(240, 240, 240)`, `#11223380`. Raises InvalidOptions."""
+        try:
+            colour = np.array(ImageColor.getcolor(text("colour", name), "RGBA"), np.uint8)[None, None]
+        except (ValueError, OverflowError):  # the latter of rgb(300, 0, 0)
+            raise InvalidOptions(
+                f"no colour is called {shown(name)}; name one, like white, or give it as #f0f0f0", option="colour"
+            ) from None
+        return cls(name, Photo(colour[..., :3], None if colour[0, 0, 3] == 255 else colour[..., 3]))
+
+    @classmethod
+    def transparent(cls) -> Background:
+        """Nothing."""
+        return cls("transparent", Photo(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8)))
+
+    @classmethod
+    def blurred(cls, photo: Photo, alpha: Pixels) -> Background:
         """A photo's own, out of focus: as a wide aperture shows what lies far behind its subject (alpha, (H, W)).
 
         None of the subject's colours get into it; behind the subject it is filled with what lies around.
@@ -109,13 +111,6 @@ class Background:
         rgb = convert_colours(np.ascontiguousarray(pixels[..., :3]), photo.icc_profile, icc_profile)
         pixels = rgb if photo.alpha is None else np.dstack([rgb, pixels[..., 3]])
         return np.tile(pixels, (size[1], size[0], 1)) if self.is_plain else pixels
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    except (OSError, ValueError):  # what no file can be called
-        return False
 
 
 def _filled(colours: Array, weight: Array) -> Array:

@@ -55,9 +55,9 @@ class Frame:
         return cls(width, height, (left, top, left + inner_width, top + inner_height))
 
     @staticmethod
-    def check_size(size: int, multiple: int) -> int:
+    def check_size(size: int, multiple: int, limit: int = _MAX_SIDE) -> int:
         """The size, where a canvas can have it. Raises InvalidOptions."""
-        return whole_number("size", size, multiple, _MAX_SIDE, " for this model")
+        return whole_number("size", size, multiple, min(limit, _MAX_SIDE), " for this model")
 
     @property
     def _inner(self) -> tuple[int, int]:

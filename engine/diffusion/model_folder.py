@@ -6,19 +6,23 @@ them runs here. Everything the pipeline must know is read from the configs.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from cyclorama.engine.backends import ONNX_FILE, OPENVINO_FILE, Backend
+from cyclorama.engine.backends import ONNX_FILE, OPENVINO_FILE
 from cyclorama.engine.diffusion.samplers import NoiseSchedule
 from cyclorama.engine.errors import BadModel
+from cyclorama.engine.options import Backend
 from cyclorama.models.weights import choose_weights, lfs_pointers, other_family, why_no_weights
 
 COMPONENTS = ("text_encoder", "unet", "vae_encoder", "vae_decoder")
 Distillation = Literal["lcm", "tcd"]
+_SAMPLE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,24 @@ class ModelFolder:
     def name(self) -> str:
         """What to call the model in metadata: its manifest's name, else its folder's."""
         return str(self.manifest.get("name") or self.path.resolve().name)
+
+    @cached_property
+    def vae_key(self) -> str:
+        """Tells models apart by how they encode a photo: one's scenes are no good for another with another key.
+
+        A hash of the encoder's config, of its file's size, beginning and end, and of what sizes the UNet takes.
+        """
+        digest = hashlib.sha256(f"{self.size_multiple} {self.is_inpainting} {self.scaling_factor}".encode())
+        digest.update(json.dumps(self._config("vae_encoder/config.json"), sort_keys=True).encode())
+        folder = self.path / "vae_encoder"
+        weights = folder / OPENVINO_FILE.replace(".xml", ".bin")
+        with (weights if weights.is_file() else folder / ONNX_FILE).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            digest.update(str(size).encode())
+            for start in (0, max(0, size - _SAMPLE)):
+                file.seek(start)
+                digest.update(file.read(_SAMPLE))
+        return digest.hexdigest()[:32]
 
     @property
     def noise_schedule(self) -> NoiseSchedule:

@@ -15,10 +15,11 @@ from threading import Lock, RLock
 import numpy as np
 import numpy.typing as npt
 
-from cyclorama.engine.backends import DEEP_FEATURES, Backend, Device, Part, Session, Tensor, open_session
+from cyclorama.engine.backends import DEEP_FEATURES, Part, Session, Tensor, open_session
 from cyclorama.engine.diffusion.model_folder import ModelFolder
 from cyclorama.engine.diffusion.tokenizer import ClipTokenizer
 from cyclorama.engine.errors import BadModel
+from cyclorama.engine.options import Backend, Device
 
 Array = npt.NDArray[np.float32]
 
@@ -30,10 +31,10 @@ _WORDS_NAMED = 5  # of those that a model does not know
 class TextEncoder:
     """Prompt to the embeddings that the UNet attends to; remembers the last prompts."""
 
-    def __init__(self, folder: ModelFolder, backend: Backend, device: Device, exact: bool) -> None:
+    def __init__(self, folder: ModelFolder, backend: Backend, device: Device, threads: int | None, exact: bool) -> None:
         self._folder = folder
         self._tokenizer = ClipTokenizer(folder.path / "tokenizer")
-        self._session = open_session(folder.component("text_encoder", backend), backend, device, exact=exact)
+        self._session = open_session(folder.component("text_encoder", backend), backend, device, threads, exact=exact)
         # A session that was reshaped to a fixed sequence length wants exactly that many tokens.
         self._length = self._session.inputs["input_ids"].shape[1] or self._tokenizer.model_max_length
         # At once, for an OpenVINO that cannot compile is best known while another backend may still be chosen.
@@ -83,8 +84,8 @@ class TextEncoder:
 class UNet:
     """Predicts the noise (or v) in latents. `session` is what runs it; export swaps in one that records."""
 
-    def __init__(self, folder: ModelFolder, backend: Backend, device: Device, exact: bool) -> None:
-        self._open = partial(open_session, folder.component("unet", backend), backend, device, exact=exact)
+    def __init__(self, folder: ModelFolder, backend: Backend, device: Device, threads: int | None, exact: bool) -> None:
+        self._open = partial(open_session, folder.component("unet", backend), backend, device, threads, exact=exact)
         # ONNX Runtime's graph is left whole, and takes both halves of guidance at once.
         self._is_cut = backend == "openvino"
         self.session: Session = self._open(part="full") if self._is_cut else self._open()
@@ -184,9 +185,9 @@ class UNet:
 class VAE:
     """Images to latents and back, in the checkpoint's own scaling. AutoencoderKL and AutoencoderTiny alike."""
 
-    def __init__(self, folder: ModelFolder, backend: Backend, device: Device, exact: bool) -> None:
-        self._encoder = open_session(folder.component("vae_encoder", backend), backend, device, exact=exact)
-        self._decoder = open_session(folder.component("vae_decoder", backend), backend, device, exact=exact)
+    def __init__(self, folder: ModelFolder, backend: Backend, device: Device, threads: int | None, exact: bool) -> None:
+        self._encoder = open_session(folder.component("vae_encoder", backend), backend, device, threads, exact=exact)
+        self._decoder = open_session(folder.component("vae_decoder", backend), backend, device, threads, exact=exact)
         self._channels = folder.latent_channels
         self._scaling_factor = folder.scaling_factor
 

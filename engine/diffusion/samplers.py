@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cyclorama.engine.errors import BadModel, InvalidOptions
+from cyclorama.engine.options import SAMPLERS
 
 Array = npt.NDArray[Any]  # float32, whose quotients NumPy's type stubs take for float64
 NoiseSource = Callable[[], Array]  # fresh unit Gaussian noise of the latents' shape
@@ -332,10 +333,6 @@ class EulerAncestral(Euler):
         return x + (x - x_0) * ((sigma_down - sigma) / sigma) + sigma_up * noise(), x_0
 
 
-TIMESTEP_SPACINGS = ("leading", "trailing", "linspace")
-SAMPLERS = ("ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_karras", "lcm", "tcd")
-
-
 # What diffusers takes where a scheduler's config says nothing.
 _DEFAULT_SPACING = {"ddim": "leading", "lcm": "leading", "tcd": "leading"}
 _OF_EULER: dict[str, Any] = {
@@ -365,7 +362,7 @@ def not_followed(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
 def make_sampler(
     name: str, schedule: NoiseSchedule, num_inference_steps: int, timestep_spacing: str = "leading"
 ) -> Sampler:
-    """A fresh sampler by one of the names in `SAMPLERS`, for one image."""
+    """A fresh sampler by one of the names in `engine.options.SAMPLERS`, for one image."""
     if name == "ddim":
         return DDIM(schedule, num_inference_steps, timestep_spacing)
     if name == "euler":

@@ -1,0 +1,85 @@
+"""`cyclorama benchmark`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from cyclorama.commands.console import clear_errors, stages
+
+
+@click.command()
+@click.option("--model", help="A name from `models list`, or a model folder; default: nano.")
+@click.option(
+    "--shapes", type=click.Choice(["sd15"]), help="Also SD1.5's shapes with random weights, beside the peers."
+)
+@click.option("--peers", default="all", show_default=True, help="all, none, or names with commas between.")
+@click.option("--quick", is_flag=True, help="One round of the main contenders.")
+@click.option("--masks", is_flag=True, help="Masks, edges and growth instead, on photos whose subject is known.")
+@click.option("--mask-model", "mask_models", multiple=True, help="With --masks: default u2netp; repeatable.")
+@click.option("--output", type=click.Path(path_type=Path), help="Where to write all figures (.json).")
+@click.option("--plots", type=click.Path(path_type=Path, file_okay=False), help="A folder to write plots into.")
+@clear_errors
+def benchmark(
+    model: str | None,
+    shapes: str | None,
+    peers: str,
+    quick: bool,
+    masks: bool,
+    mask_models: tuple[str, ...],
+    output: Path | None,
+    plots: Path | None,
+) -> None:
+    """Measure speed, memory and fidelity on this machine, in one run.
+
+    Leave the machine alone meanwhile. With --shapes sd15 the model is made first and kept in the local store (14 GB);
+    with --masks the photos are made of Debian packages (300 MB, fetched by apt-get).
+
+    \b
+    Examples:
+      cyclorama benchmark --quick
+      cyclorama benchmark --shapes sd15 --output figures.json --plots plots
+      cyclorama benchmark --masks
+    """
+    from cyclorama.benchmarks.report import plot, tables
+    from cyclorama.benchmarks.run import PEERS, benchmark
+    from cyclorama.engine.errors import InvalidOptions
+    from cyclorama.engine.files import check_file, write_whole
+
+    if mask_models and not masks:
+        raise InvalidOptions("--mask-model goes with --masks")
+    if masks and (model or shapes or quick or plots):
+        raise InvalidOptions("--masks goes without --model, --shapes, --quick and --plots")
+    if output is not None and output.suffix != ".json":
+        raise InvalidOptions(f"figures are written as .json, got {output.name!r}")
+    if output is not None:
+        check_file(output)
+    if plots is not None:
+        import matplotlib  # noqa: F401 - missed now rather than after forty minutes
+
+        plots.mkdir(parents=True, exist_ok=True)
+    chosen = {"all": PEERS, "none": ()}.get(peers, tuple(peers.split(",")))
+    with stages("loading torch") as bar:
+
+        def progress(stage: str) -> None:
+            bar(stage)
+            if not sys.stderr.isatty():  # where no bar is drawn; it takes long enough to be told
+                click.echo(stage, err=True)
+
+        report = benchmark(
+            model,
+            with_sd15_shapes=shapes is not None,
+            peers=chosen,
+            is_quick=quick,
+            mask_models=(mask_models or ("u2netp",)) if masks else (),
+            progress=progress,
+        )
+    click.echo(tables(report))
+    if output is not None:
+        write_whole(output, (json.dumps(report, indent=1) + "\n").encode())
+        click.echo(output, err=True)
+    for path in plot(report, plots) if plots else []:
+        click.echo(path, err=True)
