@@ -29,12 +29,13 @@ Paint = Callable[[str], dict[str, Any]]
 class Contender:
     """What is run, and how.
 
-    kind: a key of `KINDS`.  folder: the model.  options: of our `generate`, or of the peer's pipeline.
-    environment: variables set for the process.  cores: how many it may use; None: all.  backend: ours.  size: of the
-    working square's side.  has_second_prompt: another prompt is timed on the same photo, ours.
-    is_exact: float32 where OpenVINO would take bf16.
+    key: what it is looked up by.  name: what is shown.  kind: of `KINDS`.  folder: the model.  options: of our
+    `generate`, or of the peer's pipeline.  environment: variables set for the process.  cores: how many it may use;
+    None: all.  backend: ours.  size: of the working square's side.  has_second_prompt: another prompt is timed on the
+    same photo, ours.  is_exact: float32 where OpenVINO would take bf16.
     """
 
+    key: str
     name: str
     kind: str
     folder: str
@@ -74,7 +75,9 @@ class _Ours:
         from cyclorama import BackgroundGenerator
 
         self._spec = spec
-        self._generator = BackgroundGenerator.load(spec["folder"], backend=spec["backend"], exact=spec["is_exact"])
+        self._generator = BackgroundGenerator.load(
+            Path(spec["folder"]), backend=spec["backend"], exact=spec["is_exact"]
+        )
 
     def paint(self, prompt: str) -> dict[str, Any]:
         start = time.perf_counter()

@@ -48,54 +48,88 @@ def tables(report: Report) -> str:
 
 def ratios(report: Report) -> list[tuple[str, str]]:
     """How many times faster ours is than which peer, and how far from the ceiling, of medians in one run."""
-    entries = {entry["name"]: entry for entry in report["contenders"] if "total" in entry}
+    entries = _by_key(report)
 
-    def total(name: str) -> float | None:
-        return entries[name]["total"]["median"] if name in entries else None
+    def total(key: str) -> float | None:
+        return entries[key]["total"]["median"] if key in entries else None
 
-    def step(name: str) -> float | None:
-        return entries[name]["step"]["median"] if name in entries else None
+    def step(key: str) -> float | None:
+        return entries[key]["step"]["median"] if key in entries else None
 
-    long = _of_many_steps(entries.get("diffusers float32, 2 guided steps"))
-    int8 = step("int8, 4 steps")
+    long = _of_many_steps(entries.get("diffusers-f32"))
+    int8 = step("int8-4")
     fast = entries.get("fast")
     pairs = [
         (f"`fast` against diffusers float32 at {_GUIDED_STEPS} guided steps (computed)", long, total("fast")),
-        ("`fast` against openvino-genai, 4 steps", total("openvino-genai 4 steps"), total("fast")),
+        ("`fast` against openvino-genai, 4 steps", total("genai-4"), total("fast")),
         (
             "`fast` against openvino-genai on our int8 folder, 4 steps",
-            total("openvino-genai on our int8 folder, 4 steps"),
+            total("genai-int8-4"),
             total("fast"),
         ),
         (
             "4 steps in int8, the full VAE, attention to all tokens, against openvino-genai",
-            total("openvino-genai 4 steps"),
-            total("int8, 4 steps"),
+            total("genai-4"),
+            total("int8-4"),
         ),
         (
             "the same against openvino-genai on our int8 folder",
-            total("openvino-genai on our int8 folder, 4 steps"),
-            total("int8, 4 steps"),
+            total("genai-int8-4"),
+            total("int8-4"),
         ),
         (
             "20 guided steps, all in full, against openvino-genai",
-            total("openvino-genai 20 guided steps"),
-            total("int8, 20 guided steps"),
+            total("genai-20"),
+            total("int8-20"),
         ),
         (
             "`quality` against openvino-genai at 20 guided steps",
-            total("openvino-genai 20 guided steps"),
+            total("genai-20"),
             total("quality"),
         ),
         (
             "ONNX Runtime, int8 step against float32 step",
-            step("ONNX Runtime float32, 4 steps"),
-            step("ONNX Runtime int8, 4 steps"),
+            step("ort-f32-4"),
+            step("ort-int8-4"),
         ),
         ("second prompt of `fast`, of the first", fast and fast["second_prompt"]["median"], total("fast")),
         ("int8 UNet step over its ideal time", int8, _ideal(report)),
     ]
     return [(name, f"{a / b:.2f}") for name, a, b in pairs if a and b]
+
+
+def _by_key(report: Report) -> dict[str, dict[str, Any]]:
+    return {entry["key"]: entry for entry in report["contenders"] if "total" in entry}
+
+
+def headlines(report: Report) -> str:
+    """Five rows for who wants to know how fast it is, and on what that was measured."""
+    entries, machine = _by_key(report), report["machine"]
+    rows = [
+        (label, f"{entries[key]['total']['median']:.1f} s", f"{entries[key]['peak_memory'] / 1e9:.1f} GB")
+        for key, label in (
+            ("fast", "**Cyclorama, `fast`**: int8, 4 steps"),
+            ("quality", "**Cyclorama, `quality`**: int8, 20 steps"),
+            ("genai-4", "openvino-genai, fp16, 4 steps"),
+            ("genai-20", "openvino-genai, fp16, 20 guided steps"),
+        )
+    ]
+    plain = entries["diffusers-f32"]
+    timed = plain["options"]["num_inference_steps"]
+    rows.append(
+        (
+            f"diffusers, float32, {_GUIDED_STEPS} guided steps (computed from {timed})",
+            f"{_of_many_steps(plain):.0f} s",
+            f"{plain['peak_memory'] / 1e9:.1f} GB",
+        )
+    )
+    finest = "AMX" if any("amx" in name for name in machine["instruction_sets"]) else machine["instruction_sets"][-1]
+    caption = (
+        f"*SD1.5's shapes with random weights, 512x512, photo to picture, warm; {machine['cpu']}, {machine['cores']} "
+        f"cores with {finest}, {report['created'][:10]}; `cyclorama benchmark --shapes sd15`. Without AMX the factors "
+        "are smaller.*"
+    )
+    return _table(("", "seconds", "memory"), rows) + f"\n\n{caption}\n"
 
 
 def _ideal(report: Report) -> float | None:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +26,7 @@ from cyclorama.engine.diffusion.model_folder import ModelFolder
 from cyclorama.engine.machine import available_cores, cpu_features, cpu_name
 from cyclorama.engine.notes import note
 from cyclorama.export import Calibration
-from cyclorama.models.store import resolve, writable_home
+from cyclorama.models.store import named_or_folder, resolve, writable_home
 
 Progress = Callable[[str], None]
 
@@ -92,7 +93,14 @@ def benchmark(
             if not is_quick:
                 report["capped"] = _rounds(_capped(folders, peers), photo, mask, Path(scratch), 1, progress)
                 sizes = [
-                    Contender(f"fast, {side} px", "cyclorama", str(folders.fast), {"preset": "fast"}, size=side)
+                    Contender(
+                        f"fast-{side}",
+                        f"fast, {side} px",
+                        "cyclorama",
+                        str(folders.fast),
+                        {"preset": "fast"},
+                        size=side,
+                    )
                     for side in _OTHER_SIZES
                 ]
                 report["sizes"] = _rounds(sizes, photo, mask, Path(scratch), 1, progress)
@@ -118,61 +126,68 @@ def benchmark(
 
 
 def _sd15(folders: shapes.Folders, peers: Sequence[str], is_quick: bool) -> list[Contender]:
-    def ours(name: str, folder: Path, **options: Any) -> Contender:
-        return Contender(name, "cyclorama", str(folder), options, has_second_prompt="preset" in options)
+    def ours(key: str, name: str, folder: Path, **options: Any) -> Contender:
+        return Contender(key, name, "cyclorama", str(folder), options, has_second_prompt="preset" in options)
 
-    def peer(kind: str, name: str, folder: Callable[[], Path], **options: Any) -> list[Contender]:
-        return [Contender(f"{kind} {name}", kind, str(folder()), options)] if kind in peers else []
+    def peer(key: str, kind: str, name: str, folder: Callable[[], Path], **options: Any) -> list[Contender]:
+        return [Contender(key, f"{kind} {name}", kind, str(folder()), options)] if kind in peers else []
 
     two_guided = {"num_inference_steps": 2, "guidance_scale": 7.0}
     quick = [
-        ours("fast", folders.fast, preset="fast"),
-        *peer("openvino-genai", "4 steps", lambda: folders.fp16, **_FOUR),
-        *peer("diffusers", "float32, 2 guided steps", lambda: folders.checkpoint, **two_guided),
+        ours("fast", "fast", folders.fast, preset="fast"),
+        *peer("genai-4", "openvino-genai", "4 steps", lambda: folders.fp16, **_FOUR),
+        *peer("diffusers-f32", "diffusers", "float32, 2 guided steps", lambda: folders.checkpoint, **two_guided),
     ]
     if is_quick:
         return quick
     return [
         *quick,
-        ours("int8, 4 steps", folders.int8, **_FOUR, **_PLAIN),
-        ours("quality", folders.int8, preset="quality"),
-        ours("int8, 20 guided steps", folders.int8, **_TWENTY, **_PLAIN),
-        ours("fp16, 4 steps", folders.fp16, **_FOUR, **_PLAIN),
-        ours("ONNX Runtime int8, 4 steps", folders.onnx_int8, **_FOUR),
-        ours("ONNX Runtime float32, 4 steps", folders.onnx, **_FOUR),
-        *peer("openvino-genai", "on our int8 folder, 4 steps", lambda: folders.int8, **_FOUR),
-        *peer("openvino-genai", "20 guided steps", lambda: folders.fp16, **_TWENTY),
+        ours("int8-4", "int8, 4 steps", folders.int8, **_FOUR, **_PLAIN),
+        ours("quality", "quality", folders.int8, preset="quality"),
+        ours("int8-20", "int8, 20 guided steps", folders.int8, **_TWENTY, **_PLAIN),
+        ours("fp16-4", "fp16, 4 steps", folders.fp16, **_FOUR, **_PLAIN),
+        ours("ort-int8-4", "ONNX Runtime int8, 4 steps", folders.onnx_int8, **_FOUR),
+        ours("ort-f32-4", "ONNX Runtime float32, 4 steps", folders.onnx, **_FOUR),
+        *peer("genai-int8-4", "openvino-genai", "on our int8 folder, 4 steps", lambda: folders.int8, **_FOUR),
+        *peer("genai-20", "openvino-genai", "20 guided steps", lambda: folders.fp16, **_TWENTY),
         *peer(
-            "diffusers", "bfloat16, 2 guided steps", lambda: folders.checkpoint, torch_dtype="bfloat16", **two_guided
+            "diffusers-bf16",
+            "diffusers",
+            "bfloat16, 2 guided steps",
+            lambda: folders.checkpoint,
+            torch_dtype="bfloat16",
+            **two_guided,
         ),
-        *peer("optimum-intel", "4 steps", lambda: folders.fp16, **_FOUR),
-        *peer("optimum-intel", "on our int8 folder, 4 steps", lambda: folders.int8, **_FOUR),
-        *peer("optimum-onnx", "4 steps", lambda: folders.onnx, **_FOUR),
+        *peer("optimum-intel-4", "optimum-intel", "4 steps", lambda: folders.fp16, **_FOUR),
+        *peer("optimum-intel-int8-4", "optimum-intel", "on our int8 folder, 4 steps", lambda: folders.int8, **_FOUR),
+        *peer("optimum-onnx-4", "optimum-onnx", "4 steps", lambda: folders.onnx, **_FOUR),
     ]
 
 
 def _capped(folders: shapes.Folders, peers: Sequence[str]) -> list[Contender]:
     """What older and smaller machines would take: fewer instructions, and one core."""
-    sides: list[tuple[str, str, Path, dict[str, Any]]] = [
-        ("int8, 4 steps", "cyclorama", folders.int8, {**_FOUR, **_PLAIN})
+    sides: list[tuple[str, str, str, Path, dict[str, Any]]] = [
+        ("int8-4", "int8, 4 steps", "cyclorama", folders.int8, {**_FOUR, **_PLAIN})
     ]
     if "openvino-genai" in peers:
-        sides.append(("openvino-genai 4 steps", "openvino-genai", folders.fp16, _FOUR))
+        sides.append(("genai-4", "openvino-genai 4 steps", "openvino-genai", folders.fp16, _FOUR))
     entered = []
-    for name, kind, folder, options in sides:
+    for key, name, kind, folder, options in sides:
         # In float32, for OpenVINO does not notice that bf16 is gone, and emulates it.
-        entered.append(Contender(f"{name}, AVX-512 VNNI", kind, str(folder), options, environment=_CAP, is_exact=True))
+        capped = Contender(f"{key}-vnni", f"{name}, AVX-512 VNNI", kind, str(folder), options)
+        entered.append(replace(capped, environment=_CAP, is_exact=True))
         if hasattr(os, "sched_setaffinity"):
-            entered.append(Contender(f"{name}, one core", kind, str(folder), options, cores=1))
+            entered.append(Contender(f"{key}-one-core", f"{name}, one core", kind, str(folder), options, cores=1))
     return entered
 
 
 def _of_model(model: str | Path) -> list[Contender]:
-    folder = ModelFolder(resolve(model))
+    folder = ModelFolder(resolve(named_or_folder(model)))
     backends = [name for name, is_there in (("openvino", True), ("onnx", folder.has_onnx)) if is_there]
     presets = ["balanced", "quality"] if folder.distillation is None else ["fast", "balanced", "quality"]
     return [
         Contender(
+            f"{preset}-{backend}",
             f"{preset}, {backend}",
             "cyclorama",
             str(folder.path),
@@ -189,21 +204,23 @@ def _of_model(model: str | Path) -> list[Contender]:
 def _rounds(
     contenders: Sequence[Contender], photo: Path, mask: Path, scratch: Path, rounds: int, progress: Progress
 ) -> list[dict[str, Any]]:
-    results: dict[str, list[dict[str, Any]]] = {contender.name: [] for contender in contenders}
+    results: dict[str, list[dict[str, Any]]] = {contender.key: [] for contender in contenders}
     failures: dict[str, str] = {}
     for number in range(rounds):
         for contender in contenders:
             progress(f"{contender.name} ({number + 1} of {rounds})")
             try:
-                results[contender.name].append(contender.run(photo, mask, scratch))
+                results[contender.key].append(contender.run(photo, mask, scratch))
             except RuntimeError as error:
-                failures[contender.name] = str(error)
-    return [_summary(contender, results[contender.name], failures.get(contender.name)) for contender in contenders]
+                failures[contender.key] = str(error)
+    return [_summary(contender, results[contender.key], failures.get(contender.key)) for contender in contenders]
 
 
 def _summary(contender: Contender, results: list[dict[str, Any]], failure: str | None) -> dict[str, Any]:
     """Medians and spreads in seconds over all runs but the first of each process, which warm up."""
-    entry: dict[str, Any] = {"name": contender.name, "kind": contender.kind, "options": contender.options}
+    entry: dict[str, Any] = {
+        "key": contender.key, "name": contender.name, "kind": contender.kind, "options": contender.options,
+    }  # fmt: skip
     if failure is not None:
         return {**entry, "failure": failure}
     runs = [run for result in results for run in result["runs"]]
@@ -266,7 +283,7 @@ def _cold(scratch: Path) -> float:
     """Seconds of `cyclorama generate` as a whole new process, nano on a photo of one megapixel; median of 3."""
     photo = scratch / "cold.jpg"
     Image.fromarray(load_photo(PHOTO).rgb).resize((1250, 800)).save(photo)
-    command = [sys.executable, "-P", "-m", "cli", "generate", str(photo), "-p", "a beach", "--seed", "0"]
+    command = [sys.executable, "-P", "-m", "cyclorama", "generate", str(photo), "-p", "a beach", "--seed", "0"]
     taken = []
     for _ in range(3):
         start = time.perf_counter()

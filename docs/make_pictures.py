@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from cyclorama import BackgroundGenerator, Picture, cut_out
+from cyclorama import Background, BackgroundGenerator, Picture, cut_out
 from cyclorama.benchmarks.masks import PROMPTS
 
 DOCS = Path(__file__).parent
@@ -40,9 +40,9 @@ def places(generator: BackgroundGenerator) -> Image.Image:
         portrait = generator.prepare(photo, canvas="4:5")
         pictures = (
             cutout.on(cutout.out_of_focus()),
-            cut_out(photo, canvas="square").on("white", shadow=True),
+            cut_out(photo, canvas="square").on(Background.colour("white"), shadow=True),
             generator.generate(portrait, "grey studio backdrop", seed=0, shadow=True, colour_match=True),
-            cut_out(photo, canvas="16:9", subject_scale=0.7, subject_position=(0.1, 0.9)).on("transparent"),
+            cut_out(photo, canvas="16:9", subject_scale=0.7, subject_position=(0.1, 0.9)).on(Background.transparent()),
         )
         shown = [Image.fromarray(cutout.photo.rgb), *(_on_squares(picture) for picture in pictures)]
         rows.append([picture.resize((round(220 * picture.width / picture.height), 220)) for picture in shown])

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from cyclorama.benchmarks import ceiling, fidelity, readme, run, shapes
+from cyclorama.benchmarks import ceiling, fidelity, pages, run, shapes
 from cyclorama.benchmarks.contender import Contender
 from cyclorama.benchmarks.report import plot, ratios, tables
 from cyclorama.cli import main
@@ -22,12 +22,13 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
 
 
-def entry(name: str, total: float, step: float, **more: Any) -> dict[str, Any]:
+def entry(key: str, total: float, step: float, **more: Any) -> dict[str, Any]:
     def spread(value: float) -> dict[str, float]:
         return {"median": value, "min": value, "max": value, "n": 1}
 
     return {
-        "name": name,
+        "key": key,
+        "name": f"{key}, as it is shown",
         "total": spread(total),
         "step": spread(step),
         "load": spread(1.0),
@@ -42,10 +43,10 @@ def test_ratios_are_of_medians_and_long_runs_are_computed() -> None:
     report = {
         "contenders": [
             entry("fast", 5.0, 1.0, second_prompt=4.0),
-            entry("int8, 4 steps", 10.0, 2.0),
-            entry("openvino-genai 4 steps", 25.0, 5.0),
-            entry("diffusers float32, 2 guided steps", 27.0, 11.0),
-            {"name": "quality", "failure": "it failed"},
+            entry("int8-4", 10.0, 2.0),
+            entry("genai-4", 25.0, 5.0),
+            entry("diffusers-f32", 27.0, 11.0),
+            {"key": "quality", "name": "quality", "failure": "it failed"},
         ],
         "ceiling": {"int8": {"matmul": 900.0, "convolution": 1100.0}, "bf16": {"matmul": 500.0, "convolution": 1.0}},
         "unet_operations": {"attention": 100e9, "other": 800e9},
@@ -70,7 +71,7 @@ def test_a_contender_runs_in_a_process_of_its_own(nano_openvino: Path, tmp_path:
     with Image.open(photo) as image:
         Image.fromarray(np.full((image.height, image.width), 255, np.uint8)).save(mask)
     options = {"num_inference_steps": 3}
-    result = Contender("ours", "cyclorama", str(nano_openvino), options, repeats=2, has_second_prompt=True).run(
+    result = Contender("ours", "ours", "cyclorama", str(nano_openvino), options, repeats=2, has_second_prompt=True).run(
         photo, mask, tmp_path
     )
     assert len(result["runs"]) == 2
@@ -78,7 +79,7 @@ def test_a_contender_runs_in_a_process_of_its_own(nano_openvino: Path, tmp_path:
     assert result["runs"][0]["second_prompt"] > 0
     assert result["peak_memory"] > 50e6
     with pytest.raises(RuntimeError, match=r"missing: .*no-such-model"):
-        Contender("missing", "cyclorama", "no-such-model", options).run(photo, mask, tmp_path)
+        Contender("missing", "missing", "cyclorama", "no-such-model", options).run(photo, mask, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["openvino-genai", "optimum-intel"])
@@ -90,7 +91,7 @@ def test_peers_run(kind: str, tmp_path: Path) -> None:
     photo, mask = PHOTOS / "coffee.jpg", tmp_path / "mask.png"
     Image.new("L", (64, 64)).save(mask)
     options = {"num_inference_steps": 3, "guidance_scale": 2.0}
-    result = Contender(kind, kind, str(folder), options, size=128).run(photo, mask, tmp_path)
+    result = Contender(kind, kind, kind, str(folder), options, size=128).run(photo, mask, tmp_path)
     assert len(result["runs"][0]["steps"]) == 2
     assert result["runs"][0]["stages"].keys() == {"before", "denoise", "decode"}
 
@@ -164,12 +165,22 @@ def test_a_section_that_fails_costs_no_other(monkeypatch: pytest.MonkeyPatch, ca
     assert "1.5" in tables({key: value for key, value in report.items() if key != "ceiling"})
 
 
-@pytest.mark.parametrize("name", readme.BLOCKS)
-def test_the_readme_tells_the_committed_figures(name: str) -> None:
-    report = json.loads((ROOT / "benchmarks" / readme.BLOCKS[name]).read_text())
-    begin, end = readme.block(name)
-    told = (ROOT / "README.md").read_text(encoding="utf-8").split(begin)[1].split(end)[0]
-    assert told == tables(report), "run: python -m cyclorama.benchmarks.readme"
+@pytest.mark.parametrize("name", pages.BLOCKS)
+def test_pages_tell_the_committed_figures(name: str) -> None:
+    told = (ROOT / pages.BLOCKS[name][0]).read_text(encoding="utf-8")
+    assert told == pages.filled(name), "run: python -m cyclorama.benchmarks.pages"
+
+
+def test_contenders_are_looked_up_by_key() -> None:
+    """A label may be worded anew; what is computed stays."""
+    report = json.loads(RESULTS.read_text())
+    before = ratios(report)
+    assert len(before) == 10
+    for entry in report["contenders"]:
+        entry["name"] = "?"
+    assert ratios(report) == before
+    keys = [entry["key"] for section in ("contenders", "capped", "sizes", "own") for entry in report[section]]
+    assert len(set(keys)) == len(keys)
 
 
 def test_plots_are_drawn_from_the_committed_figures(tmp_path: Path) -> None:
