@@ -32,7 +32,8 @@ def reference() -> str:
     from cyclorama.cli import main
 
     parts = [_INTRODUCTION]
-    for name, command, context in _commands(main, click.Context(main, info_name="cyclorama", terminal_width=_WIDTH)):
+    whole = click.Context(main, info_name="cyclorama", terminal_width=_WIDTH, **main.context_settings)
+    for name, command, context in _commands(main, whole):
         parts.append(f"## {name}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 
