@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,14 +39,30 @@ class Reference:
     def relative_error(self, session: Session) -> float:
         """max |exported - PyTorch| / max |PyTorch|, worst of the outputs; NaN where one is not finite."""
         worst = 0.0
-        for (name, tensor), wanted in zip(session.run(self.feeds).items(), self.expected, strict=True):
-            got = np.asarray(tensor, np.float32)
-            if got.shape != wanted.shape:
-                raise ExportFailed(f"the export gives {name} of shape {got.shape}, PyTorch {wanted.shape}")
+        for got, wanted in self._outputs(session):
             if not (np.isfinite(got).all() and np.isfinite(wanted).all()):
                 return float("nan")
             worst = max(worst, float(np.abs(got - wanted).max() / max(float(np.abs(wanted).max()), 1e-12)))
         return worst
+
+    def psnr(self, session: Session) -> float:
+        """Decibels, worst of the outputs; the peak is the largest value that PyTorch gives. NaN as above."""
+        decibels = 200.0
+        for got, wanted in self._outputs(session):
+            error = float(np.mean((got.astype(np.float64) - wanted) ** 2))
+            peak = float(np.abs(wanted).max())
+            if not np.isfinite(error + peak):
+                return float("nan")
+            decibels = min(decibels, 10 * float(np.log10(max(peak, 1e-12) ** 2 / max(error, 1e-30))))
+        return decibels
+
+    def _outputs(self, session: Session) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """What the session gives, and what PyTorch does."""
+        for (name, tensor), wanted in zip(session.run(self.feeds).items(), self.expected, strict=True):
+            got = np.asarray(tensor, np.float32)
+            if got.shape != wanted.shape:
+                raise ExportFailed(f"the export gives {name} of shape {got.shape}, PyTorch {wanted.shape}")
+            yield got, wanted
 
 
 def check(component: str, error: float, precision: Stored) -> None:

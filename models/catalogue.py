@@ -27,6 +27,7 @@ class ModelEntry:
     download: bytes to fetch, about; None where unknown until the hub is asked.  preset: the one
     that fits.  file: for a LoRA, its file in the repository; for what is embedded, where what `export` reads
     lies under `models`.  distilled: how a LoRA's weights were.
+    exported: a hub repository that is a model folder already, which `pull` then takes, without torch.
     paints, fails_at: what a model of ours is good for, and what not.  card: more on it.
     defaults: more of what the manifest says of a model exported under this name, or fused with this LoRA.
     """
@@ -43,6 +44,7 @@ class ModelEntry:
     distilled: Literal["lcm", "tcd"] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     embedded: bool = False
+    exported: str | None = None
     paints: str | None = None
     fails_at: str | None = None
     card: Path | None = None

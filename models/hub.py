@@ -14,7 +14,7 @@ from huggingface_hub import errors as hub_errors
 from huggingface_hub.file_download import http_get
 from huggingface_hub.hf_api import HfApi, RepoSibling
 
-from cyclorama.models.errors import DownloadFailed, NoHome, first_line
+from cyclorama.models.errors import CycloramaError, DownloadFailed, NoHome, first_line
 from cyclorama.models.store import has_digest, home, persons_home, sha256
 from cyclorama.models.weights import choose_weights
 
@@ -28,25 +28,25 @@ def fetch_repository(repository: str, revision: str | None, weights: bool = True
     Of a component's weights one kind is taken, see `models.weights`.
     weights=False: configs and tokenizer only. Raises DownloadFailed.
     """
-    with _fetching(repository, revision):
-        commit, siblings = _list(repository, revision)
+    with fetching(repository, revision):
+        commit, siblings = listed(repository, revision)
         files = choose_files(siblings, weights)
         if not files:
             raise DownloadFailed(f"{repository} holds no diffusers checkpoint; check the id")
-        folder = Path(_api().snapshot_download(repository, revision=commit, allow_patterns=files, cache_dir=_cache()))
+        folder = Path(api().snapshot_download(repository, revision=commit, allow_patterns=files, cache_dir=_cache()))
         for file in files:
-            _check(folder / file, siblings[file])
+            check_sum(folder / file, siblings[file])
     return folder, commit
 
 
 def fetch_file(repository: str, file: str, revision: str | None) -> Path:
     """Fetches one file of a repository. Raises DownloadFailed."""
-    with _fetching(repository, revision):
-        commit, siblings = _list(repository, revision)
+    with fetching(repository, revision):
+        commit, siblings = listed(repository, revision)
         if file not in siblings:
             raise DownloadFailed(f"{repository} has no file {file}; check the revision")
-        path = Path(_api().hf_hub_download(repository, file, revision=commit, cache_dir=_cache()))
-        _check(path, siblings[file])
+        path = Path(api().hf_hub_download(repository, file, revision=commit, cache_dir=_cache()))
+        check_sum(path, siblings[file])
     return path
 
 
@@ -85,7 +85,8 @@ def fetch_address(url: str, path: Path, digest: str) -> None:
         ) from error
 
 
-def _api() -> HfApi:
+def api() -> HfApi:
+    """The hub, or what HF_ENDPOINT names."""
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
 
 
@@ -95,15 +96,15 @@ def _cache() -> Path:
     return Path(constants.HF_HUB_CACHE) if own or persons_home() else home() / "hub"
 
 
-def _list(repository: str, revision: str | None) -> tuple[str, dict[str, RepoSibling]]:
+def listed(repository: str, revision: str | None) -> tuple[str, dict[str, RepoSibling]]:
     """The commit that a revision stands for, and its files by name."""
-    info = _api().model_info(repository, revision=revision, files_metadata=True)
+    info = api().model_info(repository, revision=revision, files_metadata=True)
     if info.sha is None:
         raise DownloadFailed(f"the hub does not say which commit {repository} is at; try again later")
     return info.sha, {sibling.rfilename: sibling for sibling in info.siblings or ()}
 
 
-def _check(path: Path, sibling: RepoSibling) -> None:
+def check_sum(path: Path, sibling: RepoSibling) -> None:
     """Holds a file against the hub's sum; huggingface_hub itself looks at the size only."""
     if sibling.lfs is not None:
         expected, actual = sibling.lfs.sha256, sha256(path)
@@ -139,11 +140,12 @@ def choose_files(names: Iterable[str], weights: bool = True) -> list[str]:
 
 
 @contextmanager
-def _fetching(repository: str, revision: str | None) -> Iterator[None]:
+def fetching(repository: str, revision: str | None) -> Iterator[None]:
+    """Turns what can go wrong with a hub into DownloadFailed and NoHome."""
     at = f" at revision {revision}" if revision else ""
     try:
         yield
-    except DownloadFailed:
+    except CycloramaError:
         raise
     except hub_errors.GatedRepoError as error:
         raise DownloadFailed(
@@ -155,8 +157,6 @@ def _fetching(repository: str, revision: str | None) -> Iterator[None]:
         hub_errors.EntryNotFoundError,
     ) as error:
         raise DownloadFailed(f"the hub has no {repository}{at}; check the id and the revision") from error
-    except NoHome:
-        raise
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise NoHome(
             f"downloads cannot be kept in {_cache()} ({error.strerror}); set HF_HOME to a folder that may be written"

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from cyclorama.models.errors import BadModel, ModelNotFound, NoHome
 from cyclorama.models.weights import why_no_weights
 
 MANIFEST = "cyclorama.json"
+_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
 
 def home() -> Path:
@@ -73,6 +75,12 @@ def resolve(model: str | os.PathLike[str]) -> Path:
         raise ModelNotFound(f"a model is a name of the catalogue or a folder's Path, got {model!r:.80}", option="model")
     if not isinstance(model, str):
         return _folder(Path(model))
+    if model not in CATALOGUE and _HUB_ID.fullmatch(model):
+        if (hub_folder(model) / "model_index.json").is_file():
+            return hub_folder(model)
+        raise ModelNotFound(
+            f"{model} is not on this machine; if it is a hub's id, run: cyclorama models pull {model}", option="model"
+        )
     entry = find_entry(model)
     if entry.is_part:
         raise ModelNotFound(
@@ -88,8 +96,11 @@ def resolve(model: str | os.PathLike[str]) -> Path:
 
 
 def named_or_folder(text: str | Path) -> str | Path:
-    """What a person typed, as `resolve` takes it: a name goes before a folder of that name."""
-    return text if isinstance(text, Path) or text in CATALOGUE else Path(text)
+    """What a person typed, as `resolve` takes it: a name goes before a folder of that name, a folder before an id."""
+    if isinstance(text, Path) or text in CATALOGUE:
+        return text
+    is_pulled = _HUB_ID.fullmatch(text) and not Path(text).exists() and hub_folder(text).is_dir()
+    return text if is_pulled else Path(text)
 
 
 def _folder(path: Path) -> Path:
@@ -105,8 +116,11 @@ def _folder(path: Path) -> Path:
     if separator:
         address = f"{scheme}://{rest.lstrip('/')}"
         raise ModelNotFound(f"{address} is a web address; export its checkpoint to a folder, and give that")
-    if re.fullmatch(r"[\w][\w.-]*/[\w.-]+", str(path)):
-        raise ModelNotFound(f"there is no folder {path}; if it is a hub's id, run: cyclorama export {path} OUT_DIR")
+    if _HUB_ID.fullmatch(str(path)):
+        raise ModelNotFound(
+            f"there is no folder {path}; if it is a hub's id, run: cyclorama models pull {path}, "
+            f"or of a checkpoint: cyclorama export {path} OUT_DIR"
+        )
     find_entry(str(path))  # which says what names there are
     raise ModelNotFound(f"there is no folder {path}", option="model")
 
@@ -137,8 +151,15 @@ def hashes(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files if path.name != MANIFEST}
 
 
-def verify(folder: Path) -> int:
+def hub_folder(repository: str) -> Path:
+    """Where a model folder of a hub's lies, or would after `models pull owner/name`."""
+    return home() / "models" / repository.replace("/", "--")
+
+
+def verify(folder: Path, only: Collection[str] | None = None) -> int:
     """Holds a model folder's files against its manifest; returns how many there are.
+
+    only: of the manifest's files those that were wanted, where a repository has others in another format.
 
     Raises BadModel naming the files that are missing or differ, or when there is no manifest.
     """
@@ -150,6 +171,8 @@ def verify(folder: Path) -> int:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadModel(f"{folder / MANIFEST} cannot be read ({error}); fetch or export the model again") from error
     wrong = []
+    if only is not None:
+        expected = {name: digest for name, digest in expected.items() if name in only}
     for relative, digest in expected.items():
         path = folder / relative
         if not path.is_file():

@@ -43,10 +43,15 @@ UNETS: dict[str, dict[str, Any]] = {
 
 
 def make_checkpoint(
-    folder: Path, unet: str = "sd15", in_channels: int = 9, prediction_type: str = "epsilon", tiny_vae: bool = False
+    folder: Path,
+    unet: str = "sd15",
+    in_channels: int = 9,
+    prediction_type: str = "epsilon",
+    tiny_vae: bool = False,
+    seed: int = 0,
 ) -> Path:
-    """Saves a checkpoint with random weights from a fixed seed and returns its folder."""
-    torch.manual_seed(0)
+    """Saves a checkpoint with random weights from a seed and returns its folder."""
+    torch.manual_seed(seed)
     width = 32
     config: dict[str, Any] = {
         "sample_size": 16,

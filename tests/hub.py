@@ -1,9 +1,11 @@
-"""A small model hub on loopback: serves folders as repositories, and misbehaves on request."""
+"""A small model hub on loopback: serves folders as repositories, takes new ones, and misbehaves on request."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-_LFS = (".safetensors", ".bin")
+_LFS = (".safetensors", ".bin", ".onnx")
 
 
 @dataclass
@@ -26,6 +28,9 @@ class Hub:
     corrupt: set[str] = field(default_factory=set)
     ranges: list[tuple[str, str | None]] = field(default_factory=list)
     served: list[str] = field(default_factory=list)
+    published: Path | None = None  # where new repositories are written
+    uploaded: dict[str, bytes] = field(default_factory=dict)  # large files by their SHA-256, before their commit
+    tokens: set[str] = field(default_factory=set)
 
     def find(self, repository: str) -> Path | None:
         return self.repositories.get(repository)
@@ -60,6 +65,62 @@ def serve(hub: Hub) -> Iterator[Hub]:
 
         def do_GET(self) -> None:
             self.respond(body=True)
+
+        def do_POST(self) -> None:
+            path, content = self.path.strip("/"), self.content()
+            hub.tokens.add(self.headers.get("Authorization", ""))
+            answer: dict[str, object]
+            if path == "api/repos/create":
+                request = json.loads(content)
+                answer = {"url": f"{hub.url}/{request['organization']}/{request['name']}"}
+            elif path == "api/validate-yaml":
+                answer = {"errors": [], "warnings": []}
+            elif match := re.fullmatch(r"api/models/(.+)/preupload/main", path):
+                modes = [
+                    {"path": file["path"], "uploadMode": "lfs" if file["path"].endswith(_LFS) else "regular",
+                     "shouldIgnore": False}
+                    for file in json.loads(content)["files"]
+                ]  # fmt: skip
+                answer = {"files": modes}
+            elif match := re.fullmatch(r"(.+)\.git/info/lfs/objects/batch", path):
+                objects = [
+                    {**one, "actions": {"upload": {"href": f"{hub.url}/upload/{one['oid']}"}}}
+                    for one in json.loads(content)["objects"]
+                ]
+                answer = {"transfer": "basic", "objects": objects}
+            elif match := re.fullmatch(r"api/models/(.+)/commit/main", path):
+                self.commit(match[1], [json.loads(line) for line in content.splitlines()])
+                answer = {
+                    "success": True,
+                    "commitOid": hub.commit,
+                    "commitUrl": f"{hub.url}/{match[1]}/commit/{hub.commit}",
+                }
+            else:
+                self.fail("RepoNotFound")
+                return
+            self.send(json.dumps(answer).encode(), True, {"Content-Type": "application/json"})
+
+        def do_PUT(self) -> None:
+            content = self.content()
+            assert self.path == f"/upload/{hashlib.sha256(content).hexdigest()}"
+            hub.uploaded[self.path.removeprefix("/upload/")] = content
+            self.send(b"", True, {})
+
+        def content(self) -> bytes:
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+        def commit(self, repository: str, operations: list[dict[str, dict[str, str]]]) -> None:
+            assert hub.published is not None
+            folder = hub.published / repository
+            for operation in operations:
+                value = operation["value"]
+                if operation["key"] == "header":  # type: ignore[comparison-overlap]
+                    continue
+                path = folder / value["path"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                is_large = operation["key"] == "lfsFile"  # type: ignore[comparison-overlap]
+                path.write_bytes(hub.uploaded[value["oid"]] if is_large else base64.b64decode(value["content"]))
+            hub.repositories[repository] = folder
 
         def respond(self, body: bool) -> None:
             path = self.path.split("?")[0].strip("/")
