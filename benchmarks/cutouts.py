@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from cyclorama.engine.photo import Pixels
+from cyclorama.engine.arrays import Pixels
 from cyclorama.models.debian import fetch_package
 from cyclorama.models.store import writable_home
 

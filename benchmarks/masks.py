@@ -15,13 +15,13 @@ from PIL import Image
 from cyclorama import BackgroundGenerator, NoSubject
 from cyclorama.benchmarks import cutouts
 from cyclorama.benchmarks.cutouts import Cutout
+from cyclorama.engine.arrays import Pixels
 from cyclorama.engine.compositing.finish import composite
 from cyclorama.engine.growth import best, object_extension
 from cyclorama.engine.matting.foreground import foreground_colours
 from cyclorama.engine.matting.hints import Hints
 from cyclorama.engine.matting.networks import mask_network
 from cyclorama.engine.matting.subject import find_subject
-from cyclorama.engine.photo import Pixels
 
 Progress = Callable[[str], None]
 

@@ -15,6 +15,7 @@ import click
 
 from cyclorama.commands.console import print_json, print_path
 from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.options import EncodeOptions
 
 if TYPE_CHECKING:
     from cyclorama import Picture
@@ -73,20 +74,26 @@ class Pictures:
     paths: list[Path]
     kind: str
     as_json: bool
+    encoding: dict[str, Any]
     _written: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def named(cls, photo: File, output: File | None, count: int, kind: str | None, as_json: bool) -> Pictures:
-        """OUT, or OUT-1 to OUT-N; left open, the first names that are free in the current folder."""
+    def named(
+        cls, photo: File, output: File | None, count: int, kind: str | None, as_json: bool, encoding: dict[str, Any]
+    ) -> Pictures:
+        """OUT, or OUT-1 to OUT-N; left open, the first names that are free in the current folder.
+
+        encoding: as for `Picture.encode`.
+        """
         if output is Standard.STREAM:
             if count > 1:
                 raise InvalidOptions(f"standard output takes one picture, got --count {count}; name a file with -o")
             check_standard_output(as_json)
-            return cls([], (kind or "png").upper(), as_json)
+            return cls([], (kind or "png").upper(), as_json, encoding)
         if kind is not None:
             raise InvalidOptions("--format goes with -o -; a file's ending says its format")
         assert not isinstance(output, Standard)
-        return cls(_output_names(f"{stem(photo)}-background", output, count), "", as_json)
+        return cls(_output_names(f"{stem(photo)}-background", output, count), "", as_json, encoding)
 
     @property
     def names(self) -> list[str]:
@@ -105,6 +112,8 @@ class Pictures:
         for path in self.paths:
             check_output(path, inputs)
         self.check_format(text=text)
+        for kind in self._kinds():
+            EncodeOptions(kind.lower(), **self.encoding)  # type: ignore[arg-type]
 
     def check_format(self, **what: Any) -> None:
         """Refuses what the files' formats cannot hold; see `engine.files.check_format`."""
@@ -116,10 +125,10 @@ class Pictures:
     def write(self, number: int, picture: Picture, facts: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Writes a picture and prints its name, or keeps its facts for `close`."""
         if not self.paths:
-            sys.stdout.buffer.write(picture.encode(self.kind))
+            sys.stdout.buffer.write(picture.encode(self.kind, **self.encoding))
             return
         path = self.paths[number]
-        picture.save(path)
+        picture.save(path, **self.encoding)
         if self.as_json:
             self._written.append({"file": str(path), **picture.summary(), **facts})
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 import click
 
@@ -14,7 +14,9 @@ from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.options import (
     PRESETS,
     CountOptions,
+    EncodeOptions,
     GenerationOptions,
+    ImageFormat,
     LoadOptions,
     SceneOptions,
     SubjectOptions,
@@ -33,7 +35,8 @@ _FINISHING = ("shadow", "colour_match")
 @click.option("--background", metavar="FILE|COLOUR|transparent", help="A given background instead of a painted one.")
 @click.option("--blur", is_flag=True, help="The photo's own background instead, out of focus.")
 @click.option("-o", "output", type=FileType(), help="Where to write (.png, .jpg, .webp); - is standard output.")
-@click.option("--format", "kind", type=click.Choice(["png", "jpeg", "webp"]), help="With -o -; default png.")
+@click.option("--format", "kind", type=click.Choice(get_args(ImageFormat)), help="With -o -; default png.")
+@options_of(EncodeOptions, but=("format",))
 @model_option
 @click.option("--preset", type=click.Choice(PRESETS), help="Default: the one that fits the model.")
 @options_of(CountOptions, SceneOptions, LoadOptions)
@@ -78,7 +81,7 @@ def generate(
         _refuse_what_is_for_painting(context)
     else:
         check_prompt(prompt, painting.get("negative_prompt", ""))
-    pictures = Pictures.named(photo, output, counting.count, kind, as_json)
+    pictures = Pictures.named(photo, output, counting.count, kind, as_json, picked(EncodeOptions, values))
     inputs = [photo, subject.mask, subject.keep, subject.drop, background]
     pictures.check(paths(*inputs), text=(prompt or "") + painting.get("negative_prompt", ""))
     files = with_standard_input(
@@ -130,7 +133,7 @@ def generate(
 
 def _refuse_what_is_for_painting(context: click.Context) -> None:
     kept = {"photo", "prompt", "background", "blur", "output", "kind", "as_json", *_FINISHING}
-    kept |= set(SubjectOptions.__dataclass_fields__)
+    kept |= {*SubjectOptions.__dataclass_fields__, *EncodeOptions.__dataclass_fields__}
     given = [
         parameter.opts[-1]
         for parameter in context.command.params

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from cyclorama.engine.options import (
         PRESETS,
         CountOptions,
+        EncodeOptions,
         GenerationOptions,
         Limits,
         LoadOptions,
@@ -68,6 +69,7 @@ __all__ = [
     "Cutout",
     "CycloramaError",
     "DownloadFailed",
+    "EncodeOptions",
     "GenerationOptions",
     "Hints",
     "InvalidOptions",
@@ -95,6 +97,7 @@ _HOMES = {
     "Cutout": "cutout",
     "GenerationOptions": "options",
     "CountOptions": "options",
+    "EncodeOptions": "options",
     "Hints": "matting.hints",
     "Limits": "options",
     "LoadOptions": "options",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from cyclorama.engine.arrays import Array
 
 _FEW = 2  # pixels that a window reaches: up to here adding them one by one is quicker, by three times for 1
 

@@ -8,6 +8,7 @@ from typing import Unpack
 
 from PIL import Image
 
+from cyclorama.engine.arrays import Pixels
 from cyclorama.engine.checks import shown, yes_or_no
 from cyclorama.engine.compositing.background import Background
 from cyclorama.engine.compositing.finish import finish
@@ -22,7 +23,7 @@ from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL
 from cyclorama.engine.matting.subject import check, find_subject
 from cyclorama.engine.notes import collected_notes, note
 from cyclorama.engine.options import MOST_PIXELS, MaskModel, SubjectKeywords, SubjectOptions, read
-from cyclorama.engine.photo import Photo, Pixels, Source, load_mask, load_photo
+from cyclorama.engine.photo import Photo, Source, load_mask, load_photo
 from cyclorama.engine.picture import Picture
 from cyclorama.engine.timing import timed
 

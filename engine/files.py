@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,11 @@ from PIL import Image, PngImagePlugin
 
 from cyclorama.engine.errors import CannotWrite, InvalidOptions
 from cyclorama.engine.metadata import exif_with_comment
+from cyclorama.engine.options import EncodeOptions
+from cyclorama.models.atomic import write_atomically
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_QUALITY = 95  # where none was asked for
 _LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # of libjpeg and libwebp; PNG's is beyond what a photo may have
 _LONGEST_EXIF = {"JPEG": 65_533 - len(b"Exif\0\0")}  # bytes in a segment of a JPEG file
 _AROUND_A_PROMPT = 2_000  # bytes of a JPEG's comment, for all that is written beside the prompt
@@ -107,8 +109,9 @@ def encode_image(
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
     xmp: bytes | None = None,
+    quality: int | None = None,
 ) -> bytes:
-    """An image as the bytes of a file: kind is PNG, JPEG or WEBP.
+    """An image as the bytes of a file: kind is PNG, JPEG or WEBP.  quality: of the latter two, 1 to 100.
 
     `parameters`, how the picture was made, goes into PNG's text chunk of that name and, for JPEG and WebP, into EXIF's
     UserComment, where other tools look for it. Raises InvalidOptions for what the format cannot hold.
@@ -126,7 +129,7 @@ def encode_image(
         if exif:
             extra["exif"] = exif
     else:
-        extra["quality"] = 95
+        extra["quality"] = quality or _QUALITY
         try:
             extra["exif"] = exif_with_comment(exif, parameters, _LONGEST_EXIF.get(kind))
         except ValueError as error:
@@ -136,6 +139,38 @@ def encode_image(
     data = BytesIO()
     image.save(data, kind, **extra)
     return data.getvalue()
+
+
+def fitting(encode: Callable[..., bytes], options: EncodeOptions) -> bytes:
+    """What `encode(quality=...)` gives at the highest quality that fits, by bisection.
+
+    Raises InvalidOptions where nothing does.
+    """
+    best = encode(quality=options.quality)
+    most = options.max_bytes
+    if most is None or len(best) <= most:
+        return best
+    if options.format == "png":
+        raise InvalidOptions(
+            f"the PNG would have {len(best)} bytes, more than {most}; write JPEG or WebP, whose quality can be lowered",
+            option="max_bytes",
+        )
+    least = encode(quality=1)
+    if len(least) > most:
+        raise InvalidOptions(
+            f"even at quality 1 the file would have {len(least)} bytes, more than {most}; allow more, "
+            "or make the canvas smaller",
+            option="max_bytes",
+        )
+    best, low, high = least, 1, options.quality or _QUALITY
+    while high - low > 1:
+        middle = (low + high) // 2
+        data = encode(quality=middle)
+        if len(data) <= most:
+            best, low = data, middle
+        else:
+            high = middle
+    return best
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -156,18 +191,14 @@ def _replace(target: Path, data: bytes) -> None:
         old = target.stat()
     except FileNotFoundError:
         old = None
-    temporary = target.parent / f".cyclorama-{secrets.token_hex(8)}.part"
-    try:
-        # A new file's mode is the kernel's business, who knows the umask; an old one's may be stricter than that.
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if old is None else 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+
+    def finish(path: Path) -> None:
         if old is not None:
-            _give_to(temporary, old)
-            temporary.chmod(stat.S_IMODE(old.st_mode))
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+            _give_to(path, old)
+            path.chmod(stat.S_IMODE(old.st_mode))
+
+    # A new file's mode is the kernel's business, who knows the umask; an old one's may be stricter than that.
+    write_atomically(target, data, 0o666 if old is None else 0o600, finish)
 
 
 def _give_to(path: Path, owner: os.stat_result) -> None:

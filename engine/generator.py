@@ -11,9 +11,9 @@ from threading import Event
 from typing import Literal, Self, Unpack
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from cyclorama.engine.arrays import Array
 from cyclorama.engine.backends import choose_backend
 from cyclorama.engine.checks import no_others, shown
 from cyclorama.engine.cutout import Cutout, cut_out
@@ -41,8 +41,6 @@ from cyclorama.engine.picture import Result
 from cyclorama.engine.presets import resolve_options
 from cyclorama.engine.scene import Scene
 from cyclorama.models.store import resolve
-
-Array = npt.NDArray[np.float32]
 
 _logger = logging.getLogger("cyclorama")
 _OF_SCENES = [own.name for own in fields(SceneOptions)]

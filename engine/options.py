@@ -26,6 +26,7 @@ Backend = Literal["openvino", "onnx"]
 Device = Literal["cpu", "cuda", "gpu", "npu"]
 MaskModel = str | PathLike[str]
 """A name of the catalogue's or of rembg's; as a Path, an ONNX file."""
+ImageFormat = Literal["png", "jpeg", "webp"]
 Preset = Literal["fast", "balanced", "quality"]
 SamplerName = Literal["ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_karras", "lcm", "tcd"]
 SpacingName = Literal["leading", "trailing", "linspace"]
@@ -216,6 +217,24 @@ class CountOptions:
         checked_fields(self)
         if self.good_enough is not None and self.best_of == 1:
             raise InvalidOptions("good_enough goes with best_of; say how many to paint at most", option="good_enough")
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How a picture becomes a file."""
+
+    format: ImageFormat = option("The kind of file.", "png")
+    quality: int | None = option("Of a JPEG or WebP; default: 95.", None, ge=1, le=100)
+    max_bytes: int | None = option(
+        "The most that the file may have; of a JPEG or WebP the quality is lowered until it fits.", None, ge=1
+    )
+
+    def __post_init__(self) -> None:
+        checked_fields(self)
+        if self.format == "png" and self.quality is not None:
+            raise InvalidOptions(
+                "a PNG loses nothing and has no quality; leave it out, or write JPEG", option="quality"
+            )
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from threading import Event
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from cyclorama.engine.arrays import Array
 from cyclorama.engine.backends import Tensor
 from cyclorama.engine.compositing.finish import finish
 from cyclorama.engine.diffusion.denoise import Blending, Guidance, Inpainting, denoise
@@ -24,8 +24,6 @@ from cyclorama.engine.options import Backend, GenerationOptions, LoadOptions
 from cyclorama.engine.picture import Result
 from cyclorama.engine.scene import Scene
 from cyclorama.engine.timing import timed
-
-Array = npt.NDArray[np.float32]
 
 _logger = logging.getLogger("cyclorama")
 

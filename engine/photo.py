@@ -17,13 +17,12 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from cyclorama.engine import metadata
+from cyclorama.engine.arrays import Pixels
 from cyclorama.engine.checks import whole_number
 from cyclorama.engine.errors import BadImage, first_line
 from cyclorama.engine.notes import collected_notes, note
 from cyclorama.engine.options import MOST_PIXELS
 from cyclorama.engine.tones import as_numbers, as_shown
-
-Pixels = npt.NDArray[np.uint8]
 
 _MOST_CHUNKS = 1000  # of a PNG, before its pixels
 _MOST_BYTES = 1_000_000_000  # of a pipe, whose length nobody knows beforehand

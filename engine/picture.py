@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import os
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from cyclorama.engine.checks import one_of, shown
+from cyclorama.engine.checks import shown
 from cyclorama.engine.errors import InvalidOptions
-from cyclorama.engine.files import FORMATS, check_output, encode_image, image_format, write_whole
-from cyclorama.engine.options import GenerationOptions
+from cyclorama.engine.files import check_output, encode_image, fitting, image_format, write_whole
+from cyclorama.engine.options import EncodeOptions, GenerationOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,31 +53,30 @@ class Picture:
         wanted = {"Contact shadow": self.shadow, "Colour match": self.colour_match}
         return {name: "yes" for name, is_wanted in wanted.items() if is_wanted}
 
-    def encode(self, kind: str = "PNG") -> bytes:
-        """The image as the bytes of a PNG, JPEG or WEBP file.
+    def encode(self, format: str = "png", *, quality: int | None = None, max_bytes: int | None = None) -> bytes:
+        """The image as the bytes of a file: `png`, `jpeg` or `webp`, in letters of either case.
 
         It carries `parameters`, and keeps the photo's colour profile and what `engine.metadata` keeps of its metadata.
-        Raises InvalidOptions for another format, and for what the format cannot hold.
+        quality: of a JPEG or WebP, 1 to 100; 95 by default.  max_bytes: of the file; the highest quality up to
+        `quality` is taken that fits. Raises InvalidOptions for another format, for what the format cannot hold, and
+        where nothing fits.
         """
-        one_of("the kind", kind, dict.fromkeys(FORMATS.values()))
-        return encode_image(
-            self.image,
-            kind,
-            parameters=self.parameters,
-            icc_profile=self.icc_profile,
-            exif=self.exif,
-            xmp=self.xmp,
-        )
+        options = EncodeOptions(format.lower() if isinstance(format, str) else format, quality, max_bytes)  # type: ignore[arg-type]
+        about: dict[str, Any] = {
+            "parameters": self.parameters, "icc_profile": self.icc_profile, "exif": self.exif, "xmp": self.xmp,
+        }  # fmt: skip
+        return fitting(partial(encode_image, self.image, options.format.upper(), **about), options)
 
-    def save(self, path: str | Path) -> None:
-        """Writes the image (.png, .jpg or .webp) in one step, whole or not at all; see `encode`.
+    def save(self, path: str | Path, *, quality: int | None = None, max_bytes: int | None = None) -> None:
+        """Writes the image (.png, .jpg or .webp) by an atomic write; see `encode`.
 
         Raises InvalidOptions and CannotWrite.
         """
         if not isinstance(path, str | os.PathLike):
             raise InvalidOptions(f"a picture is saved to a path, got {shown(path)}")
         check_output(Path(path))
-        write_whole(Path(path), self.encode(image_format(Path(path))))
+        data = self.encode(image_format(Path(path)), quality=quality, max_bytes=max_bytes)
+        write_whole(Path(path), data)
 
     def summary(self) -> dict[str, Any]:
         """The facts as plain values, fit for JSON."""

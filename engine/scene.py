@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
+from cyclorama.engine.arrays import Array
 from cyclorama.engine.cutout import Cutout
 from cyclorama.engine.diffusion.frame import Frame
 from cyclorama.engine.diffusion.networks import VAE
 from cyclorama.engine.timing import timed
-
-Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

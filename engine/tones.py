@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
+from cyclorama.engine.arrays import Pixels
 from cyclorama.engine.errors import BadImage
 from cyclorama.engine.notes import note
 
-Pixels = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
 
 _GREY_MODES = ("1", "L", "LA")

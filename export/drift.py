@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from cyclorama import Result
-
-Pixels = NDArray[np.uint8]
+from cyclorama.engine.arrays import Pixels
 
 # What int8 is held to, on nano and wherever it is exported.
 LEAST_PSNR, LEAST_SSIM = 28.0, 0.93

@@ -11,10 +11,10 @@ from unittest.mock import patch
 import diffusers
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from cyclorama import BackgroundGenerator, Cutout, Photo, Scene
+from cyclorama.engine.arrays import Array
 from cyclorama.engine.backends import open_session
 from cyclorama.engine.compositing.placement import Placement
 from cyclorama.engine.diffusion.frame import Frame
@@ -23,8 +23,6 @@ from cyclorama.export.errors import ExportFailed
 from cyclorama.export.source import load_pipeline
 from cyclorama.export.trace import components
 from cyclorama.export.verification import Reference
-
-Array = NDArray[np.float32]
 
 SPACING: SpacingName = "leading"
 # diffusers' scheduler of each sampler, and what it is told.

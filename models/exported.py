@@ -12,6 +12,7 @@ from typing import Literal
 from filelock import FileLock
 from huggingface_hub import CommitOperationAdd
 
+from cyclorama.models.atomic import write_atomically
 from cyclorama.models.errors import BadModel, DownloadFailed, first_line
 from cyclorama.models.hub import api, check_sum, fetching, listed
 from cyclorama.models.store import MANIFEST, hub_folder, verify, writable_home
@@ -78,7 +79,7 @@ def pull_exported(
         except BadModel as error:
             shutil.rmtree(unfinished)
             raise BadModel(f"{repository} at {commit[:12]} cannot be used: {error}") from error
-        (unfinished / ".commit").write_text(commit)
+        write_atomically(unfinished / ".commit", commit.encode())
         shutil.rmtree(folder, ignore_errors=True)
         return unfinished.rename(folder)
 

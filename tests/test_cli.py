@@ -150,6 +150,8 @@ def test_given_backgrounds_by_the_command() -> None:
         (["generate", CUP, "-p", "a", "--canvas", "square", "--strength", ".5"], 2, "lets the old background through"),
         (["generate", CUP, "-p", " "], 2, "the prompt is empty"),
         (["generate", CUP, "-p", "a", "-o", "out.gif"], 2, "must end in .png"),
+        (["generate", CUP, "-p", "a", "-o", "out.png", "--quality", "80"], 2, "a PNG loses nothing"),
+        (["generate", CUP, "-p", "a", "-o", "out.jpg", "--quality", "0"], 2, "--quality must be a whole number from 1"),
         (["generate", CUP, "-p", "a", "-o", "no/folder/out.png"], 1, "there is no folder no/folder"),
         (["generate", CUP, "-p", "a", "--model", "nanoo"], 1, "there is no model 'nanoo'"),
         (["generate", CUP, "-p", "a", "--model", "tiny-sd"], 1, "cyclorama models pull tiny-sd"),

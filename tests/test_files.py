@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from cyclorama import Background, cut_out
 from cyclorama.engine import files
 from cyclorama.engine.errors import CannotWrite, CycloramaError, InvalidOptions
 from cyclorama.engine.files import check_file, check_format, check_output, encode_image, write_whole
@@ -40,7 +41,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Monk
         os.close(handle)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cyclorama.engine.files.os.fdopen", fail)
+    monkeypatch.setattr("cyclorama.models.atomic.os.fdopen", fail)
     with pytest.raises(CannotWrite, match="No space left"):
         write_whole(out, b"the picture of today")
     monkeypatch.undo()
@@ -186,3 +187,33 @@ def test_many_threads_write_one_name(tmp_path: Path) -> None:
             assert out.read_bytes() in contents
     assert errors == []
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "webp"])
+def test_a_file_of_at_most_so_many_bytes_has_the_best_quality_that_fits(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    picture = cut_out(noise, mask=np.pad(np.full((80, 100), 255, np.uint8), ((20, 20), (30, 30)))).on(
+        Background.colour("white")
+    )
+    sizes = {quality: len(picture.encode(kind, quality=quality)) for quality in (20, 50, 51, 80, 95)}
+    assert sizes[20] < sizes[50] < sizes[80] < sizes[95] == len(picture.encode(kind))
+    assert picture.encode(kind, max_bytes=sizes[50]) in (
+        picture.encode(kind, quality=50), picture.encode(kind, quality=51)
+    )  # fmt: skip
+    assert picture.encode(kind, max_bytes=sizes[95]) == picture.encode(kind)
+    assert len(picture.encode(kind, quality=50, max_bytes=10**6)) == sizes[50]
+    with pytest.raises(InvalidOptions, match=r"even at quality 1 the file would have \d+ bytes, more than 100; allow"):
+        picture.encode(kind, max_bytes=100)
+
+
+def test_a_png_has_no_quality_to_lower(tmp_path: Path) -> None:
+    picture = cut_out(RGB, mask=np.pad(np.full((RGB.shape[0] - 8, RGB.shape[1] - 8), 255, np.uint8), 4)).on(
+        Background.colour("white")
+    )
+    with pytest.raises(InvalidOptions, match="a PNG loses nothing and has no quality"):
+        picture.save(tmp_path / "a.png", quality=80)
+    with pytest.raises(InvalidOptions, match=r"the PNG would have \d+ bytes, more than 50; write JPEG or WebP"):
+        picture.save(tmp_path / "a.png", max_bytes=50)
+    assert not list(tmp_path.iterdir())
+    picture.save(tmp_path / "a.jpg", quality=80)
+    assert (tmp_path / "a.jpg").read_bytes() == picture.encode("jpeg", quality=80)

@@ -23,6 +23,7 @@ from cyclorama import (
     CountOptions,
     Cutout,
     CycloramaError,
+    EncodeOptions,
     GenerationOptions,
     Hints,
     InvalidOptions,
@@ -106,7 +107,8 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "Limits": (Limits, tuple(Limits.__dataclass_fields__)),
     "revised": (lambda **o: cut_out(PHOTO, mask=MASK).revised(**{"mask": MASK, **o}), ("canvas",)),
     "save": (lambda **o: cut_out(PHOTO, mask=MASK).on(Background.colour("white")).save(o["path"]), ("path",)),
-    "encode": (lambda **o: cut_out(PHOTO, mask=MASK).on(Background.colour("white")).encode(o["kind"]), ("kind",)),
+    "encode": (lambda **o: cut_out(PHOTO, mask=MASK).on(Background.colour("white")).encode(**{"format": "jpeg", **o}),
+               ("format", "quality", "max_bytes")),
     "GenerationOptions": (lambda **o: GenerationOptions(**{"prompt": "a", **o}),
                           tuple(GenerationOptions.__dataclass_fields__)),
     "resolve_options": (lambda **o: resolve_options(nano().folder, **{"prompt": "a", **o}), ("prompt", "preset")),
@@ -145,7 +147,7 @@ def test_every_public_call_is_tried() -> None:
         assert set(inspect.signature(getattr(BackgroundGenerator, name)).parameters) - tried - named == set(), name
     for function in (cut_out, find_subject, load_photo, Cutout.on, Cutout.revised):
         assert set(inspect.signature(function).parameters) - tried - named == set(), function
-    for kind in (SceneOptions, GenerationOptions, CountOptions, LoadOptions, Limits):
+    for kind in (SceneOptions, GenerationOptions, CountOptions, LoadOptions, EncodeOptions, Limits):
         assert kind.__dataclass_fields__.keys() - tried == set(), kind
 
 
@@ -169,7 +171,7 @@ def test_keywords_are_those_of_the_declaration(keywords: type, kind: type, but: 
 
 def test_the_declaration_is_whole_and_reads_as_a_schema() -> None:
     """Every option has words and, where it is a number, limits; pydantic understands both, and refuses what we do."""
-    for kind in (SceneOptions, GenerationOptions, CountOptions, LoadOptions, Limits):
+    for kind in (SceneOptions, GenerationOptions, CountOptions, LoadOptions, EncodeOptions, Limits):
         for name, own in kind.__dataclass_fields__.items():
             assert own.metadata["description"].endswith((".", "!")), name
     adapter = pydantic.TypeAdapter(GenerationOptions)

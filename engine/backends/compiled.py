@@ -13,7 +13,6 @@ import hashlib
 import inspect
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ import openvino as ov
 
 from cyclorama.engine.backends import Shapes, deepcache, downsampling
 from cyclorama.engine.machine import cpu_features, cpu_name
+from cyclorama.models.atomic import write_atomically
 from cyclorama.models.errors import NoHome
 from cyclorama.models.store import home
 
@@ -92,13 +92,7 @@ def _read(file: Path) -> np.ndarray | None:
 
 def _write(file: Path, content: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as unfinished:
-        try:
-            unfinished.write(content + hashlib.sha256(content).digest())
-            unfinished.close()
-            Path(unfinished.name).replace(file)
-        finally:
-            Path(unfinished.name).unlink(missing_ok=True)
+    write_atomically(file, content + hashlib.sha256(content).digest())
     _prune(file.parent)
 
 

@@ -13,12 +13,12 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 
 from cyclorama.engine.machine import cpu_name
+from cyclorama.models.atomic import write_atomically
 from cyclorama.models.errors import NoHome
 from cyclorama.models.store import home
 
@@ -73,9 +73,7 @@ def _remember(record: Path | None, known: dict[str, str | None]) -> None:
         return
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=record.parent, delete=False) as file:
-            json.dump(known, file, indent=1)
-        Path(file.name).replace(record)
+        write_atomically(record, json.dumps(known, indent=1).encode())
     except OSError:
         pass  # a read-only home: the next process probes again
 

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageColor, ImageOps
 
+from cyclorama.engine.arrays import Array, Pixels, reduced_size
 from cyclorama.engine.blur import box_mean, disc_mean
 from cyclorama.engine.checks import shown, text
 from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.options import MOST_PIXELS
-from cyclorama.engine.photo import Photo, Pixels, Source, load_photo
+from cyclorama.engine.photo import Photo, Source, load_photo
 from cyclorama.engine.tones import convert_colours
-
-Array = npt.NDArray[np.float32]
 
 _SIDE = 1024  # the most that is blurred
 _APERTURE = 0.02  # radius of a point out of focus, of the longer side
@@ -73,8 +71,7 @@ class Background:
         """
         if photo.alpha is not None:
             raise InvalidOptions("the photo is transparent and has no background of its own to blur; give it another")
-        scale = min(1.0, _SIDE / max(photo.size))
-        size = (max(1, round(photo.size[0] * scale)), max(1, round(photo.size[1] * scale)))
+        size = reduced_size(photo.size[0], photo.size[1], _SIDE)
         small, subject = (
             np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX), np.float32) * np.float32(1 / 255)
             for pixels in (photo.rgb, alpha)

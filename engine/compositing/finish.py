@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from cyclorama.engine.arrays import Pixels
 from cyclorama.engine.compositing.light import Light, matched
 from cyclorama.engine.compositing.shadow import contact_shadow
-from cyclorama.engine.photo import Pixels
 
 _ROWS = 256  # worked on at a time, so that 24 megapixels need no second copy in wider integers
 _BLACK = np.zeros(3, np.uint8)

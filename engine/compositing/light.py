@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cyclorama.engine.photo import Pixels
+from cyclorama.engine.arrays import Pixels
 
 Light = npt.NDArray[np.float64]
 

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cyclorama.engine.arrays import Pixels
 from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.matting.regions import substance
 from cyclorama.engine.notes import note
 from cyclorama.engine.options import Layout
-from cyclorama.engine.photo import Pixels
 
 _SIDES = (("left", "right"), ("upper", "lower"))
 _CUT_ON_BOTH_SIDES = (0.5, 1.0)  # in the middle, and down: a cut below looks least cut

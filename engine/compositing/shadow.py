@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from cyclorama.engine.arrays import Array, Pixels, reduced_size
 from cyclorama.engine.blur import box_mean
 from cyclorama.engine.matting.regions import substance
 from cyclorama.engine.notes import note
-from cyclorama.engine.photo import Pixels
-
-Array = npt.NDArray[np.float32]
 
 _SIDE = 512  # of the longer side: a shadow is soft
 _FLAT = 0.16  # height of the subject as it lies on the ground in shadow, of the subject's own
@@ -32,8 +29,7 @@ def contact_shadow(alpha: Pixels) -> Pixels:
         note("the subject reaches the picture's lower edge, so there is no ground for a shadow")
         return np.zeros_like(alpha)
     height, width = alpha.shape
-    scale = min(1.0, _SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = reduced_size(width, height, _SIDE)
     subject = _as_shares(Image.fromarray(alpha).resize(size, Image.Resampling.BOX))
     if not subject.any():
         return np.zeros_like(alpha)

@@ -8,15 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from cyclorama.engine.arrays import Array
 from cyclorama.engine.backends import Tensor
 from cyclorama.engine.diffusion.networks import TextEncoder
 from cyclorama.engine.diffusion.samplers import NoiseSource, Sampler
 from cyclorama.engine.options import GenerationOptions
-
-Array = npt.NDArray[np.float32]
-
 
 Predict = Callable[[Array, float, Tensor, Sequence[Tensor]], tuple[Array, Sequence[Tensor]]]
 """What the UNet says: sample, timestep, texts and deep features to reuse -> its output, and its deep features."""

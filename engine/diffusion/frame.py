@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from cyclorama.engine.arrays import Pixels
 from cyclorama.engine.checks import whole_number
-from cyclorama.engine.photo import Pixels
 
 _LONGEST_ASPECT = 4.0  # a canvas is never longer than this; longer photos leave a margin on it
 _MAX_SIDE = 2048

@@ -13,15 +13,13 @@ from pathlib import Path
 from threading import Lock, RLock
 
 import numpy as np
-import numpy.typing as npt
 
+from cyclorama.engine.arrays import Array
 from cyclorama.engine.backends import DEEP_FEATURES, Part, Session, Tensor, open_session
 from cyclorama.engine.diffusion.model_folder import ModelFolder
 from cyclorama.engine.diffusion.tokenizer import ClipTokenizer
 from cyclorama.engine.errors import BadModel
 from cyclorama.engine.options import Backend, Device
-
-Array = npt.NDArray[np.float32]
 
 _PROMPTS_KEPT = 32  # embeddings of so many; SD1.5's take 240 KB each
 

@@ -10,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cyclorama.engine.arrays import Array, Pixels, reduced_size
 from cyclorama.engine.blur import box_mean
-from cyclorama.engine.photo import Pixels
-
-Array = npt.NDArray[np.float32]
 
 _SIDE = 1024  # the most that is blurred; what comes of it is smooth
 _REACH = 8  # pixels that a window reaches at most
@@ -43,16 +41,14 @@ def foreground_colours(rgb: Pixels, alpha: Pixels) -> Pixels:
 
 def _estimated(rgb: Pixels, alpha: Pixels, is_mixed: npt.NDArray[np.bool_]) -> Pixels:
     height, width = alpha.shape
-    scale = min(1.0, _SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = reduced_size(width, height, _SIDE)
     image = _planes(Image.fromarray(rgb).resize(size, Image.Resampling.BOX))
     weight = _planes(Image.fromarray(alpha).resize(size, Image.Resampling.BOX))
     foreground = background = image
     for share in _RADII:
         # Coarse where the blur is wide: a window is never more than some pixels.
         side = min(_SIDE, _REACH / share)
-        scale = min(1.0, side / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        size = reduced_size(width, height, side)
         small, thin = _resized(image, size), _resized(weight, size)[0]
         radius = max(1, round(share * max(size)))
         near, behind = _resized(foreground, size), _resized(background, size)

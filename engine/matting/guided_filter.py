@@ -7,13 +7,10 @@ copy and applied to the photo itself, as in He & Sun, "Fast Guided Filter" (2015
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from cyclorama.engine.arrays import Array, Pixels, reduced_size
 from cyclorama.engine.blur import box_mean
-from cyclorama.engine.photo import Pixels
-
-Array = npt.NDArray[np.float32]
 
 _SIDE = 384  # that coefficients are computed at, or the alpha's own: what bounds time and memory for any photo
 _RADIUS = 2  # in pixels of the alpha that comes in
@@ -26,8 +23,7 @@ _MIDDLE = np.float32(0.5)  # colours are counted from here, so that float32 hold
 def enlarge_along_edges(alpha: Array, rgb: Pixels) -> Pixels:
     """alpha (h, w) in 0..1 over the whole of a photo (H, W, 3) uint8 -> (H, W) uint8, 255 for the subject."""
     height, width = rgb.shape[:2]
-    scale = min(1.0, max(_SIDE, *alpha.shape) / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = reduced_size(width, height, max(_SIDE, *alpha.shape))
     guide = (
         np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX), np.float32) * np.float32(1 / 255) - _MIDDLE
     )

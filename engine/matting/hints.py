@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from cyclorama.engine.arrays import Mask
 from cyclorama.engine.checks import several, whole_number
 from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.photo import Source, load_mask
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from cyclorama.engine.arrays import Array, Mask, Pixels
 from cyclorama.engine.errors import NoSubject
 from cyclorama.engine.matting.hints import Hints
 from cyclorama.engine.matting.networks import MaskNetwork
 from cyclorama.engine.matting.parts import CERTAIN, GRID, on_grid, parts_of, resized
 from cyclorama.engine.matting.parts import chosen as chosen_of
-from cyclorama.engine.photo import Pixels
-
-Array = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 _MARGIN = 0.07  # around the subject, of its longer side: what the network sees the second time
 _WHOLE = 0.85  # of the photo's area: a second look at so much of it would show nothing new

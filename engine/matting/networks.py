@@ -15,9 +15,9 @@ from threading import Lock
 from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from cyclorama.engine.arrays import Array
 from cyclorama.engine.backends import open_session
 from cyclorama.engine.checks import shown
 from cyclorama.engine.errors import BackendUnavailable, BadModel, InvalidOptions, NoHome, first_line
@@ -25,8 +25,6 @@ from cyclorama.engine.notes import note
 from cyclorama.engine.options import MaskModel
 from cyclorama.models.catalogue import MASK_MODELS, U2NETP_FILE, MaskEntry
 from cyclorama.models.store import has_digest, home, persons_home
-
-Array = npt.NDArray[np.float32]
 
 DEFAULT_MASK_MODEL = "u2netp"
 # Of rembg's: what wants clicks for its input, and what sends the photo to a service.

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from cyclorama.engine.arrays import Array, Mask, Pixels
 from cyclorama.engine.matting.regions import label
 from cyclorama.engine.notes import note
-from cyclorama.engine.photo import Pixels
-
-Array = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 GRID = 320  # parts are told apart on a square of so many cells, whatever the photo's shape
 CERTAIN = 0.5  # of the network's own confidence, anywhere

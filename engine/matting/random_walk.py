@@ -12,10 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cyclorama.engine.photo import Pixels
-
-Array = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+from cyclorama.engine.arrays import Array, Mask, Pixels, reduced_size
 
 _SURE = (0.02, 0.99)  # of a network's confidence: taken as it is
 # Rounds of fitting and walking, and the weight of the network's log odds in the prior beside those of colour: by
@@ -47,8 +44,7 @@ def settle(
     Returns (h', w') float32 in 0..1.
     """
     height, width = rgb.shape[:2]
-    scale = min(1.0, side / max(height, width))
-    size = (max(2, round(width * scale)), max(2, round(height * scale)))
+    size = reduced_size(width, height, side, least=2)
     image = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX), np.float32)
     prior = np.clip(np.asarray(Image.fromarray(confidence).resize(size, Image.Resampling.BILINEAR)), 0, 1)
     inside, outside = prior > _SURE[1], prior < _SURE[0]

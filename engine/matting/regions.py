@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from cyclorama.engine.photo import Pixels
+from cyclorama.engine.arrays import Pixels, reduced_size
 
 _SPECK_SHARE = 0.01  # of the largest part's area
 _HOLE_SHARE = 0.005  # of the subject's area; a cup's handle leaves more than that open
@@ -27,8 +27,7 @@ def clean(alpha: Pixels) -> Pixels:
     """
     alpha = _LEVELS[alpha]
     height, width = alpha.shape
-    scale = min(1.0, _LABEL_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = reduced_size(width, height, _LABEL_SIDE)
     small = np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.BOX))
 
     result = alpha
@@ -62,8 +61,7 @@ def substance(alpha: Pixels) -> npt.NDArray[np.bool_]:
     """
     opaque = alpha > 127
     height, width = alpha.shape
-    scale = min(1.0, _LABEL_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = reduced_size(width, height, _LABEL_SIDE)
     share = np.asarray(Image.fromarray(opaque).convert("L").resize(size, Image.Resampling.BOX), np.float32)
     share = share * np.float32(1 / 255)
     seen = share > _THIN

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from cyclorama.engine.arrays import Mask, Pixels, reduced_size
 from cyclorama.engine.checks import shown
 from cyclorama.engine.errors import BadImage, InvalidOptions
 from cyclorama.engine.matting import random_walk
@@ -17,9 +17,6 @@ from cyclorama.engine.matting.looks import Looks, at_large, in_box, no_subject
 from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL, MaskNetwork, mask_network
 from cyclorama.engine.matting.regions import clean, enlarged, label
 from cyclorama.engine.options import MaskModel
-from cyclorama.engine.photo import Pixels
-
-Mask = npt.NDArray[np.bool_]
 
 _LEAST_SHARE, _MOST_SHARE = 0.0005, 0.995  # of the photo's area
 _CHANGE_SIDE, _CHANGE = 512, 48  # alphas before and after a stroke: cells along the longer side, and grey levels
@@ -77,8 +74,7 @@ def _find(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> Pixe
 
 def _changed_around(stroke: Mask, before: Pixels, after: Pixels) -> Mask:
     """Where two alphas differ, in one piece with a stroke."""
-    scale = min(1.0, _CHANGE_SIDE / max(stroke.shape))
-    size = (max(1, round(stroke.shape[1] * scale)), max(1, round(stroke.shape[0] * scale)))
+    size = reduced_size(stroke.shape[1], stroke.shape[0], _CHANGE_SIDE)
     difference = np.abs(after.astype(np.int16) - before).astype(np.uint8)
     small = np.asarray(Image.fromarray(difference).resize(size, Image.Resampling.BOX)) > _CHANGE
     cells = np.asarray(Image.fromarray(stroke).convert("L").resize(size, Image.Resampling.BOX)) > 0
