@@ -171,7 +171,7 @@ def _speed(entries: Iterable[dict[str, Any]]) -> str:
 
 
 def _load(entry: dict[str, Any]) -> str:
-    """Loading and compiling: in the process that took longest, and in that which was quickest for what was kept."""
+    """Loading and compiling: the slowest process, and the fastest, which finds compiled networks on disk."""
     compiling = entry.get("compile", {"max": 0.0, "min": 0.0})
     return " / ".join(f"{entry['load'][end] + compiling[end]:.1f} s" for end in ("max", "min"))
 

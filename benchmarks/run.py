@@ -257,7 +257,7 @@ def _with_mask(photo: Path, scratch: Path) -> tuple[Path, Path]:
 
 
 def _photo_sizes(scratch: Path, progress: Progress) -> list[dict[str, Any]]:
-    """Seconds of a picture by nano's preset on photos of so many megapixels, JPEG file to PNG file; medians of 3."""
+    """Seconds of a picture by nano's preset on photos of several sizes, JPEG file to PNG file; medians of 3."""
     generator = BackgroundGenerator.load("nano")
     original = Image.fromarray(load_photo(PHOTO).rgb)
     rows = []

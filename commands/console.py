@@ -1,4 +1,4 @@
-"""What a terminal is told: errors, notes, progress, data."""
+"""What a terminal shows: errors, notes, progress, data."""
 
 from __future__ import annotations
 

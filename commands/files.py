@@ -41,7 +41,7 @@ class FileType(click.ParamType[File]):
 
 
 def with_standard_input(**files: File | None) -> dict[str, Path | BinaryIO | None]:
-    """The same files, and in the place of that which is `-` standard input."""
+    """The same files, with standard input in the place of `-`."""
     wanted = [name for name, file in files.items() if file is Standard.STREAM]
     if len(wanted) > 1:
         raise InvalidOptions(f"{' and '.join(wanted)} cannot both be `-`, standard input; name a file for all but one")

@@ -10,7 +10,7 @@ _FEW = 2  # pixels that a window reaches: up to here adding them one by one is q
 
 
 def box_mean(planes: Array, radius: int) -> Array:
-    """The mean over windows of 2 * radius + 1 pixels squared, (..., H, W); what of them lies beyond is left out.
+    """The mean over windows of 2 * radius + 1 pixels squared, (..., H, W); windows are clipped at the border.
 
     Wide windows go by running sums in float32: values should lie around 0, within some units.
     """

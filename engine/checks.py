@@ -113,7 +113,7 @@ def yes_or_no(name: str, value: object) -> bool:
 
 
 def several(name: str, value: object, count: int) -> tuple[object, ...]:
-    """A tuple, list or one-dimensional array of so many. Raises InvalidOptions."""
+    """A tuple, list or one-dimensional array of `count` items. Raises InvalidOptions."""
     items: tuple[object, ...] = ()
     if isinstance(value, tuple | list):
         items = tuple(value)

@@ -1,8 +1,8 @@
 """Notes: things a person should hear about that are no errors.
 
 The library never prints. Each note goes to the logger `cyclorama` (Python's default shows them on stderr, the command
-line shows them as `note: ...`), and to whoever asked for it: what is told while a photo is prepared and a picture is
-painted belongs to that picture, whatever other threads are doing.
+line shows them as `note: ...`), and to whoever asked for it: notes made while a photo is prepared and a picture is
+painted belong to that picture, whatever other threads are doing.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from cyclorama.export.trace import components
 from cyclorama.export.verification import Reference
 
 SPACING: SpacingName = "leading"
-# diffusers' scheduler of each sampler, and what it is told.
+# diffusers' scheduler of each sampler, and its settings.
 SCHEDULERS: dict[SamplerName, tuple[str, dict[str, Any]]] = {
     "dpmpp_2m_karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
     "ddim": ("DDIMScheduler", {}),
@@ -34,7 +34,7 @@ SCHEDULERS: dict[SamplerName, tuple[str, dict[str, Any]]] = {
     "lcm": ("LCMScheduler", {}),
 }
 _PROMPT, _SEED, _STEPS = "a sandy beach at sunset", 7, 8
-_MOST = 200.0  # decibels that are told; equal is without end
+_MOST = 200.0  # decibels reported; equal arrays would give infinity
 
 
 def compare(

@@ -172,7 +172,7 @@ def _component(folder: Path, kind: Any, name: str) -> Any:
             local_files_only=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # told below, by name
-            low_cpu_mem_usage=False,  # else what is missing is left without memory, and may fail before it is told
+            low_cpu_mem_usage=False,  # else what is missing is left without memory, and may fail before it is reported
         )
     except Exception as error:
         # Of an error that announces a list, its first entry tells more.

@@ -16,9 +16,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from cyclorama.models.catalogue import embedded
-
-NANO_CHECKPOINT = embedded("nano").parent / "checkpoint"
+from tests.conftest import NANO_CHECKPOINT
 
 # What sets each family of Stable Diffusion apart, on the smallest UNet that shows it.
 UNETS: dict[str, dict[str, Any]] = {

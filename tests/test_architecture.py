@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ROOT
+
 # What each package may import of the others. Exports are verified, and calibrated, on the very engine that serves.
 ALLOWED = {
     "cli": {"commands"},
@@ -27,8 +28,8 @@ ALLOWED = {
     "training": {"models", "engine", "export"},
 }
 EXPORT_MAY_USE_OF_ENGINE = {
-    "engine.backends", "engine.checks", "engine.errors", "engine.diffusion.model_folder", "engine.diffusion.tokenizer",
-    "engine.notes",
+    "engine.arrays", "engine.backends", "engine.checks", "engine.compositing.placement", "engine.diffusion.frame",
+    "engine.diffusion.model_folder", "engine.diffusion.tokenizer", "engine.errors", "engine.notes", "engine.options",
 }  # fmt: skip
 HEAVY = (
     "torch", "transformers", "diffusers", "optimum", "rembg", "scipy", "cv2", "cyclorama.export",
@@ -220,3 +221,35 @@ def test_no_host_or_private_path_is_named() -> None:
         path = ROOT / name
         if path.suffix in (".py", ".md", ".toml", ".yaml", ".json", ".txt") and path.name != "test_architecture.py":
             assert not pattern.search(path.read_text(encoding="utf-8")), name
+
+
+def test_only_tests_that_compare_with_torch_import_it() -> None:
+    """`pytest tests/engine/compositing` runs at once, and where torch is not installed."""
+    stack = {"torch", "diffusers", "transformers", "optimum", "tests.checkpoints"}
+    wanting = {
+        file.relative_to(ROOT / "tests").as_posix()
+        for file in (ROOT / "tests").rglob("*.py")
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if (isinstance(node, ast.ImportFrom) and node.module and {node.module, node.module.split(".")[0]} & stack)
+        or (isinstance(node, ast.Import) and {alias.name.split(".")[0] for alias in node.names} & stack)
+    }
+    assert wanting == {
+        "checkpoints.py", "engine/diffusion/test_samplers.py", "engine/diffusion/test_tokenizer.py",
+        "export/test_export.py", "export/test_parity.py", "export/test_sources.py", "training/test_evaluation.py",
+        "training/test_training.py",
+    }  # fmt: skip
+
+
+def test_what_the_pages_name_is_there() -> None:
+    """Files that README and docs send a reader to, and the links between them."""
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"\b(?:tests|engine|export|models|commands|benchmarks)/[\w/]+\.(?:py|json|md)\b", text):
+            assert (ROOT / name).is_file(), f"{page} names {name}"
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert "://" in link or (page.parent / link).exists(), f"{page} links to {link}"
+
+
+def test_pages_stay_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1100
+    assert len((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) <= 80

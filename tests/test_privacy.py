@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoints import NANO_CHECKPOINT
-from tests.conftest import PHOTOS
+from tests.conftest import NANO_CHECKPOINT, PHOTOS, ROOT
 
-ROOT = Path(__file__).parent.parent
 COMMANDS = {
     "generate": ("generate", str(PHOTOS / "cat.jpg"), "-p", "green leaves", "--steps", "2", "-o", "out.png"),
     "generate with OpenVINO": (

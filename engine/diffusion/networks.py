@@ -21,7 +21,7 @@ from cyclorama.engine.diffusion.tokenizer import ClipTokenizer
 from cyclorama.engine.errors import BadModel
 from cyclorama.engine.options import Backend, Device
 
-_PROMPTS_KEPT = 32  # embeddings of so many; SD1.5's take 240 KB each
+_PROMPTS_KEPT = 32  # embeddings of prompts; SD1.5's take 240 KB each
 
 _WORDS_NAMED = 5  # of those that a model does not know
 
@@ -153,7 +153,7 @@ class UNet:
         and they come back as they are (`engine.backends.deepcache`).  token_downsampling: cheaper self-attention
         (`engine.backends.downsampling`); then there are no deep features. ONNX Runtime has neither.  before_run: called
         before each run of the network, and may raise.
-        A UNet exported with an integer timestep is told the nearest whole one.
+        A UNet exported with an integer timestep gets the nearest whole one.
         """
         is_integer = np.issubdtype(self._timestep.dtype, np.integer)
         shared: dict[str, Tensor] = {

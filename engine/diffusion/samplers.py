@@ -1,6 +1,6 @@
 """Samplers in NumPy: each walks the latents from noise to image, one UNet output at a time.
 
-All share one shape: `timesteps[i]` is what the UNet is told at step `i`, `scale_model_input` what
+All share one shape: `timesteps[i]` is what the UNet gets at step `i`, `scale_model_input` what
 it is shown, `step` what its output turns the latents into, together with the sampler's current
 estimate of the clean latents. `init_noise_sigma` scales the initial unit noise; `add_noise` puts
 clean latents onto the noise level of step `i`. Arrays are float32 and of any shape.

@@ -65,7 +65,7 @@ class ClipTokenizer:
         return np.array([ids + [self._pad] * (length - len(ids))], np.int64)
 
     def lost(self, text: str, length: int | None = None) -> str | None:
-        """What of a text does not fit into so many tokens, in a sentence; None where all of it does."""
+        """The part of a text beyond a number of tokens, in a sentence; None where all of it fits."""
         length = length or self.model_max_length
         ids = self.encode(text)
         if len(ids) <= length:

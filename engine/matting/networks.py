@@ -122,7 +122,7 @@ class OnnxMask:
         self._activation: Literal["none", "sigmoid"] | None = entry.activation if entry.side else None
 
     def confidence(self, image: Image.Image) -> Array:
-        """See `MaskNetwork`. Of a file that nothing is known of, logits are told by going beyond 0 to 1."""
+        """See `MaskNetwork`. In a file that the catalogue does not know, values beyond 0 to 1 are taken for logits."""
         resized = image.convert("RGB").resize((self.side, self.side), Image.Resampling.LANCZOS)
         pixels = np.asarray(resized, np.float64)
         normal = (pixels / max(pixels.max(), 1e-6) - self._mean) / self._deviation

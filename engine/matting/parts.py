@@ -9,7 +9,7 @@ from cyclorama.engine.arrays import Array, Mask, Pixels
 from cyclorama.engine.matting.regions import label
 from cyclorama.engine.notes import note
 
-GRID = 320  # parts are told apart on a square of so many cells, whatever the photo's shape
+GRID = 320  # parts are told apart on a square of this many cells, whatever the photo's shape
 CERTAIN = 0.5  # of the network's own confidence, anywhere
 _RIVAL_SIZE, _RIVAL_WORTH = 0.25, 0.75  # of the main part's
 _DROPPED = 0.3  # of a part's area

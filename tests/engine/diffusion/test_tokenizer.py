@@ -11,7 +11,7 @@ from transformers import CLIPTokenizer
 
 from cyclorama.engine.diffusion.tokenizer import ClipTokenizer
 from cyclorama.engine.errors import BadModel
-from tests.checkpoints import NANO_CHECKPOINT
+from tests.conftest import NANO_CHECKPOINT
 
 FOLDER = NANO_CHECKPOINT / "tokenizer"
 

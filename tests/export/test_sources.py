@@ -25,7 +25,7 @@ from cyclorama.models.hub import choose_files
 from cyclorama.models.store import resolve
 from cyclorama.models.weights import choose_weights, why_no_weights
 from tests.checkpoints import make_checkpoint
-from tests.test_export import original_layout
+from tests.export.test_export import original_layout
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
 Weights = dict[str, torch.Tensor]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, ROOT
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_24_megapixels_with_nano_stay_under_1_5_gb(words: tuple[str, ...], tmp_p
         photo.resize((6000, 4000), Image.Resampling.BICUBIC).save(tmp_path / "large.jpg", quality=90)
     command = [sys.executable, "-m", "cyclorama", "generate", str(tmp_path / "large.jpg"), *words]
     command += ["-o", str(tmp_path / "out.png"), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     report = json.loads(done.stdout)["images"][0]
     assert report["size"] == [6000, 4000]
     assert report["peak_memory"] < 1.5e9

@@ -21,8 +21,7 @@ from cyclorama.models import catalogue
 from cyclorama.models.catalogue import embedded
 from cyclorama.models.exported import choose_exported, pull_exported
 from cyclorama.models.store import home, resolve, verify
-from tests.checkpoints import NANO_CHECKPOINT
-from tests.conftest import PHOTOS
+from tests.conftest import NANO_CHECKPOINT, PHOTOS
 from tests.hub import Hub, serve
 
 NANO = embedded("nano")

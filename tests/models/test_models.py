@@ -21,8 +21,7 @@ from cyclorama.export import ExportFailed, export_checkpoint
 from cyclorama.models.catalogue import CATALOGUE, embedded
 from cyclorama.models.hub import choose_files, fetch_file, fetch_repository
 from cyclorama.models.store import is_present, resolve, verify
-from tests.checkpoints import NANO_CHECKPOINT
-from tests.conftest import PHOTOS
+from tests.conftest import DATA, NANO_CHECKPOINT, PHOTOS
 from tests.hub import Hub, serve
 
 REPOSITORY = "stable-diffusion-v1-5/stable-diffusion-inpainting"
@@ -222,7 +221,7 @@ def test_verify_finds_what_differs(tmp_path: Path) -> None:
 def test_the_embedded_form_is_the_checkpoint_exported(nano_onnx: Path) -> None:
     """Were the checkpoint replaced and `make nano` forgotten, the two would part."""
     photo = np.asarray(Image.open(PHOTOS / "coffee.jpg"))
-    mask = np.asarray(Image.open(Path(__file__).parent / "data" / "coffee-mask.png"))
+    mask = np.asarray(Image.open(DATA / "coffee-mask.png"))
     images = []
     for model in ("nano", nano_onnx):
         generator = BackgroundGenerator.load(model)

@@ -18,8 +18,8 @@ from cyclorama import BackgroundGenerator
 from cyclorama.cli import main
 from cyclorama.engine.options import Backend, SamplerName
 from cyclorama.export import export_checkpoint, parity
-from tests.checkpoints import NANO_CHECKPOINT, UNETS, make_checkpoint
-from tests.conftest import PHOTOS
+from tests.checkpoints import UNETS, make_checkpoint
+from tests.conftest import NANO_CHECKPOINT, PHOTOS
 
 NEGATIVE = "grey"
 

@@ -15,8 +15,6 @@ from PIL import Image
 from cyclorama import BackgroundGenerator, BadImage, Cancelled, GenerationOptions, InvalidOptions, Progress, Scene
 from cyclorama.engine.diffusion.model_folder import ModelFolder
 from cyclorama.engine.presets import NEGATIVE_PROMPT, resolve_options
-from cyclorama.export import export_checkpoint
-from tests.checkpoints import make_checkpoint
 from tests.conftest import DATA, PHOTOS
 
 
@@ -64,6 +62,8 @@ def test_prompts_are_followed_in_colour(nano: BackgroundGenerator, scene: Scene)
 
 def test_nano_in_four_steps(tmp_path: Path) -> None:
     """The few-step LoRA takes the way that LCM-LoRA takes on SD1.5: fused by export, sampled by its preset."""
+    from cyclorama.export import export_checkpoint
+
     folder = export_checkpoint("nano", tmp_path / "nano-fast", format="onnx", loras=[("nano-lcm", 1.0)])
     nano_fast = BackgroundGenerator.load(folder)
     scene = nano_fast.prepare(PHOTOS / "astronaut.jpg")
@@ -189,6 +189,9 @@ def test_presets(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     plain = resolve_options(folder, "a")
     assert plain.negative_prompt == ""  # of nano's own manifest, too
     assert (plain.cache_interval, plain.guidance_interval) == (1, (0, 1))  # of nano's own manifest
+    from cyclorama.export import export_checkpoint
+    from tests.checkpoints import make_checkpoint
+
     lcm = export_checkpoint(make_checkpoint(tmp_path / "c", unet="lcm"), tmp_path / "lcm", format="onnx")
     options = resolve_options(ModelFolder(lcm), "a", "fast")
     assert options.token_downsampling
@@ -200,6 +203,9 @@ def test_presets(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
 
 
 def test_the_default_negative_prompt_can_be_changed_and_switched_off(tmp_path: Path) -> None:
+    from cyclorama.export import export_checkpoint
+    from tests.checkpoints import make_checkpoint
+
     folder = ModelFolder(export_checkpoint(make_checkpoint(tmp_path / "c"), tmp_path / "m", format="onnx"))
     assert resolve_options(folder, "a").negative_prompt == NEGATIVE_PROMPT
     assert resolve_options(folder, "a", negative_prompt="").negative_prompt == ""

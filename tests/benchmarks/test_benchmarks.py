@@ -16,9 +16,8 @@ from cyclorama.benchmarks.contender import Contender
 from cyclorama.benchmarks.report import plot, ratios, tables
 from cyclorama.cli import main
 from cyclorama.models.errors import BadModel
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, ROOT
 
-ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results.json"
 
 

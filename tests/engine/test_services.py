@@ -8,6 +8,7 @@ import pickle
 import shutil
 import weakref
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from cyclorama import (
     BackendUnavailable,
     BackgroundGenerator,
     BadImage,
+    Cancelled,
     InvalidOptions,
     Limits,
+    Progress,
     Scene,
     cut_out,
 )
@@ -174,3 +177,30 @@ def test_what_is_done_goes_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     said = {(record.levelname, record.getMessage().split(" ")[0]) for record in caplog.records}
     assert {("INFO", "loaded"), ("INFO", "painted"), ("DEBUG", "step")} <= said
     assert "garden" not in caplog.text  # what was asked for is nobody else's business
+
+
+def test_the_service_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """`make check` holds it to mypy --strict; here it paints in two threads, one is cancelled, errors have codes."""
+    from docs import service
+
+    monkeypatch.chdir(tmp_path)
+    photo = (PHOTOS / "coffee.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(photo)
+    service.main("a.jpg", "a garden", "a beach")
+    assert all((tmp_path / f"out-{number}.jpg").stat().st_size < 1_000_000 for number in (0, 1))
+    service.main("a.jpg", " ")
+    assert "0: invalid_options (prompt): the prompt is empty" in capsys.readouterr().err
+    cancelled, steps = Event(), []
+    generator = BackgroundGenerator.load("nano")
+
+    def told(progress: Progress) -> None:
+        steps.append(progress)
+        if len(steps) == 2:
+            cancelled.set()
+
+    with pytest.raises(Cancelled) as caught:
+        service.paint(generator, photo, "a garden", cancelled, told)
+    assert (caught.value.code, len(steps)) == ("cancelled", 2)
+    with pytest.raises(BadImage) as bad:
+        service.paint(generator, b"no photo", "a garden", Event(), told)
+    assert bad.value.code == "bad_image"

@@ -16,9 +16,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from cyclorama.cli import main
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, ROOT
 
-ROOT = Path(__file__).parent.parent
 CUP = PHOTOS / "coffee.jpg"
 QUICK = ("--steps", "2", "--seed", "1")
 

@@ -27,8 +27,6 @@ from cyclorama.engine.backends import (
     random_feeds,
 )
 from cyclorama.engine.machine import available_cores, mapped_memory_given_back
-from cyclorama.export import export_checkpoint
-from tests.checkpoints import make_checkpoint
 
 PARTS: tuple[Part, Part] = ("downsampled", "whole")
 
@@ -282,6 +280,9 @@ class Downsampled:
 def test_token_downsampling_is_that_of_the_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from diffusers import UNet2DConditionModel
+
+    from cyclorama.export import export_checkpoint
+    from tests.checkpoints import make_checkpoint
 
     checkpoint = make_checkpoint(tmp_path / "checkpoint")
     folder = export_checkpoint(checkpoint, tmp_path / "model", precision="fp32")

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from cyclorama.cli import main
-from tests.conftest import DATA, PHOTOS
+from tests.conftest import DATA, PHOTOS, ROOT
 
 CUP = str(PHOTOS / "coffee.jpg")
 QUICK = ("--steps", "2", "--seed", "1")
@@ -218,14 +218,13 @@ def test_export_by_the_command() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """That is what keeps `cyclorama --help` within 0.3 s; it takes 0.1 s on two cores."""
-    root = Path(__file__).parent.parent
     help_text = subprocess.run(
-        [sys.executable, "-m", "cyclorama", "--help"], check=True, capture_output=True, cwd=root
+        [sys.executable, "-m", "cyclorama", "--help"], check=True, capture_output=True, cwd=ROOT
     ).stdout
     assert b"generate" in help_text
     heavy = ("numpy", "PIL", "cyclorama.engine.generator", "huggingface_hub", "tqdm")
     code = f"import sys, cyclorama.cli; print([name for name in {heavy} if name in sys.modules])"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=root)
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
     assert loaded.stdout.strip() == "[]"
 
 

@@ -30,8 +30,8 @@ from cyclorama.export import ExportFailed, export_checkpoint, verification
 from cyclorama.export.lora import fuse_lora
 from cyclorama.export.source import load_pipeline
 from cyclorama.models.store import verify
-from tests.checkpoints import NANO_CHECKPOINT, copy_nano, make_checkpoint, make_tiny_vae
-from tests.conftest import PHOTOS
+from tests.checkpoints import copy_nano, make_checkpoint, make_tiny_vae
+from tests.conftest import NANO_CHECKPOINT, PHOTOS, ROOT
 from tests.hub import Hub, serve
 
 SIZE = (128, 96)
@@ -182,7 +182,7 @@ def test_an_interrupted_export_leaves_nothing_that_loads(tiny: Path, tmp_path: P
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
     )
     assert child.stdout is not None
     for line in child.stdout:

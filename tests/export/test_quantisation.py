@@ -21,8 +21,7 @@ from cyclorama.engine.backends import ONNX_FILE, OPENVINO_FILE, open_session
 from cyclorama.export import Calibration, ExportFailed, Recipe, drift, export_checkpoint, quantisation
 from cyclorama.export.request import Kind
 from cyclorama.models.store import verify
-from tests.checkpoints import NANO_CHECKPOINT
-from tests.conftest import PHOTOS
+from tests.conftest import NANO_CHECKPOINT, PHOTOS
 
 SMALL = Calibration((PHOTOS / "cat.jpg", PHOTOS / "bowl.jpg"), ("a beach", "green leaves", "a red wall", "snow"), 16)
 
