@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from cyclorama.engine.arrays import Pixels
+from cyclorama.engine.arrays import Mask, Pixels
 from cyclorama.models.debian import fetch_package
 from cyclorama.models.store import writable_home
 
@@ -78,13 +78,18 @@ class Cutout:
         return int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
 
     @cached_property
-    def band(self) -> npt.NDArray[np.bool_]:
-        """Where it is hard to tell: the soft pixels, and a hundredth of the diagonal to both sides of the edge."""
-        solid = Image.fromarray(self.alpha > 127).convert("L")
-        larger = smaller = solid
-        for _ in range(max(1, round(0.01 * float(np.hypot(*self.alpha.shape))))):
-            larger, smaller = larger.filter(ImageFilter.MaxFilter(3)), smaller.filter(ImageFilter.MinFilter(3))
-        return (np.asarray(larger) > np.asarray(smaller)) | ((self.alpha > 12) & (self.alpha < 243))
+    def band(self) -> Mask:
+        """See `unknown_band`."""
+        return unknown_band(self.alpha)
+
+
+def unknown_band(alpha: Pixels) -> Mask:
+    """The uncertain edge region of a true alpha: soft pixels, and a hundredth of the diagonal to both sides."""
+    solid = Image.fromarray(alpha > 127).convert("L")
+    larger = smaller = solid
+    for _ in range(max(1, round(0.01 * float(np.hypot(*alpha.shape))))):
+        larger, smaller = larger.filter(ImageFilter.MaxFilter(3)), smaller.filter(ImageFilter.MinFilter(3))
+    return (np.asarray(larger) > np.asarray(smaller)) | ((alpha > 12) & (alpha < 243))
 
 
 def names() -> list[str]:
