@@ -51,7 +51,8 @@ _BACKGROUNDS = {
         "Dune FreshFlower Garden GreenMeadow LadyBird RainDrops Storm",
     ),
 }
-_SIZES = ((1024, 768), (768, 1024), (896, 896))
+STAMPS = "usr/share/tuxpaint/stamps"
+SIZES = ((1024, 768), (768, 1024), (896, 896))
 _SHARE = (0.4, 0.95)  # of the photo's width or height that a subject takes up at most
 _ENLARGED = 2.5  # a stamp at most
 _LIT = 0.25  # how far a stamp's mean colour is taken to its surroundings': both would have stood in one light
@@ -105,9 +106,15 @@ def load(name: str, store: Path | None = None) -> Cutout:
     folder = store or writable_home() / "benchmark"
     number = names().index(name)
     rng = np.random.default_rng([2026, number])
-    width, height = _SIZES[number % len(_SIZES)]
-    background = _part(_backgrounds(folder)[number % len(_backgrounds(folder))], rng, width, height)
-    stamp = fetch_package("tuxpaint-stamps-default", folder) / "usr/share/tuxpaint/stamps" / f"{name}.png"
+    stamp = fetch_package("tuxpaint-stamps-default", folder) / STAMPS / f"{name}.png"
+    pictures = backgrounds(folder)
+    return lay_out(name, stamp, pictures[number % len(pictures)], rng, SIZES[number % len(SIZES)])
+
+
+def lay_out(name: str, stamp: Path, picture: Path, rng: np.random.Generator, size: tuple[int, int]) -> Cutout:
+    """A cut-out on a part of a picture, where and how large as drawn."""
+    width, height = size
+    background = _part(picture, rng, width, height)
     colours, alpha = _resized(_read(stamp), rng, width, height)
     if rng.random() < 0.5:
         colours, alpha = colours[:, ::-1], alpha[:, ::-1]
@@ -123,7 +130,8 @@ def load(name: str, store: Path | None = None) -> Cutout:
 
 
 @lru_cache(maxsize=1)
-def _backgrounds(folder: Path) -> tuple[Path, ...]:
+def backgrounds(folder: Path) -> tuple[Path, ...]:
+    """The pictures that cut-outs are laid over."""
     return tuple(
         fetch_package(package, folder) / inside / f"{name}.jpg"
         for package, (inside, listed) in _BACKGROUNDS.items()

@@ -22,6 +22,7 @@ from cyclorama.engine.matting.foreground import foreground_colours
 from cyclorama.engine.matting.hints import Hints
 from cyclorama.engine.matting.networks import mask_network
 from cyclorama.engine.matting.subject import find_subject
+from cyclorama.engine.options import MaskModel
 
 Progress = Callable[[str], None]
 
@@ -64,7 +65,7 @@ def errors(cutout: Cutout, alpha: Pixels) -> Errors:
     )
 
 
-def plain(rgb: Pixels, mask_model: str) -> Pixels:
+def plain(rgb: Pixels, mask_model: MaskModel) -> Pixels:
     """The mask as rembg gives it: the network once, stretched to 0..255, enlarged."""
     image = Image.fromarray(rgb)
     confidence = mask_network(mask_model).confidence(image)

@@ -224,6 +224,36 @@ def _masks(figures: dict[str, Any]) -> list[str]:
     ]
 
 
+def photo_tables(figures: dict[str, Any]) -> str:
+    """What `benchmarks.photos.measure_photos` found, as Markdown tables."""
+    rows = [
+        (
+            Path(row["model"]).stem, row["way"], f"{row['mae']:.3f}", f"{row['iou']:.3f}", f"{row['worst_five']:.3f}",
+            f"{row['recall']:.3f}", f"{row['band']:.3f}", f"{row['s_measure']:.3f}",
+            f"{row['hurt_0.01']:.0%} / {row['hurt_0.02']:.0%}",
+            f"{row['difference']:+.3f} ({row['interval'][0]:+.3f} to {row['interval'][1]:+.3f})",
+            f"{row['seconds']:.2f} s",
+        )
+        for row in figures["rows"]
+    ]  # fmt: skip
+    head = (
+        "mask model", "", "MAE", "IoU", "worst five", "recall", "band", "S-measure", "worse by .01 / .02",
+        "IoU beside plain (95 %)", "time",
+    )  # fmt: skip
+    groups = list(figures["rows"][0]["groups"])
+    by_group = [
+        (Path(row["model"]).stem, row["way"], *(f"{row['groups'][group]:.3f}" for group in groups))
+        for row in figures["rows"]
+    ]
+    return "\n\n".join(
+        [
+            f"Masks of {figures['photos']} photos in {figures['folder']}:",
+            _table(head, rows),
+            _table(("IoU by group", "", *groups), by_group),
+        ]
+    )
+
+
 def _ceiling(report: Report) -> str:
     rows = [
         (precision, *(f"{speeds[kind]:.0f} GOP/s" for kind in ("matmul", "convolution")))

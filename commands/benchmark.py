@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cyclorama.commands.console import clear_errors, stages
+from cyclorama.commands.options import mask_model_named
 
 
 @click.command()
@@ -20,6 +22,11 @@ from cyclorama.commands.console import clear_errors, stages
 @click.option("--quick", is_flag=True, help="One round of the main contenders.")
 @click.option("--masks", is_flag=True, help="Masks, edges and growth instead, on photos whose subject is known.")
 @click.option("--mask-model", "mask_models", multiple=True, help="With --masks: default u2netp; repeatable.")
+@click.option(
+    "--photos",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --masks: on your own photos NAME.jpg with NAME.png, white over the subject.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Where to write all figures (.json).")
 @click.option("--plots", type=click.Path(path_type=Path, file_okay=False), help="A folder to write plots into.")
 @clear_errors
@@ -30,6 +37,7 @@ def benchmark(
     quick: bool,
     masks: bool,
     mask_models: tuple[str, ...],
+    photos: Path | None,
     output: Path | None,
     plots: Path | None,
 ) -> None:
@@ -43,23 +51,26 @@ def benchmark(
       cyclorama benchmark --quick
       cyclorama benchmark --shapes sd15 --output figures.json --plots plots
       cyclorama benchmark --masks
+      cyclorama benchmark --masks --photos ./photos --mask-model u2netp --plots plots
     """
-    from cyclorama.benchmarks.report import plot, tables
+    from cyclorama.benchmarks.photos import measure_photos
+    from cyclorama.benchmarks.report import photo_tables, plot, tables
     from cyclorama.benchmarks.run import PEERS, benchmark
     from cyclorama.engine.errors import InvalidOptions
     from cyclorama.engine.files import check_file, write_whole
 
-    if mask_models and not masks:
-        raise InvalidOptions("--mask-model goes with --masks")
-    if masks and (model or shapes or quick or plots):
-        raise InvalidOptions("--masks goes without --model, --shapes, --quick and --plots")
+    if (mask_models or photos) and not masks:
+        raise InvalidOptions("--mask-model and --photos go with --masks")
+    if masks and (model or shapes or quick or (plots and not photos)):
+        raise InvalidOptions("--masks goes without --model, --shapes and --quick, and --plots with --photos only")
     if output is not None and output.suffix != ".json":
         raise InvalidOptions(f"figures are written as .json, got {output.name!r}")
     if output is not None:
         check_file(output)
-    if plots is not None:
+    if plots is not None and not photos:
         import matplotlib  # noqa: F401 - missed now rather than after forty minutes
 
+    if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
     chosen = {"all": PEERS, "none": ()}.get(peers, tuple(peers.split(",")))
     with stages("loading torch") as bar:
@@ -69,17 +80,26 @@ def benchmark(
             if not sys.stderr.isatty():  # where no bar is drawn; it takes long enough to be told
                 click.echo(stage, err=True)
 
-        report = benchmark(
-            model,
-            with_sd15_shapes=shapes is not None,
-            peers=chosen,
-            is_quick=quick,
-            mask_models=(mask_models or ("u2netp",)) if masks else (),
-            progress=progress,
-        )
-    click.echo(tables(report))
+        if photos is not None:
+            named = [mask_model_named(name) for name in mask_models or ("u2netp",)]
+            figures, sheet = measure_photos(photos, named, progress)
+            report: dict[str, Any] = {"real_photos": figures}
+        else:
+            report = benchmark(
+                model,
+                with_sd15_shapes=shapes is not None,
+                peers=chosen,
+                is_quick=quick,
+                mask_models=(mask_models or ("u2netp",)) if masks else (),
+                progress=progress,
+            )
+    click.echo(photo_tables(figures) if photos is not None else tables(report))
     if output is not None:
         write_whole(output, (json.dumps(report, indent=1) + "\n").encode())
         click.echo(output, err=True)
-    for path in plot(report, plots) if plots else []:
-        click.echo(path, err=True)
+    if photos is not None and plots is not None:
+        sheet.save(plots / "photos.jpg", quality=88)
+        click.echo(plots / "photos.jpg", err=True)
+    elif plots is not None:
+        for path in plot(report, plots):
+            click.echo(path, err=True)

@@ -111,8 +111,12 @@ def _numbers(kinds: tuple[Any, ...], example: str) -> Callable[..., tuple[Any, .
 
 
 def _mask_model(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | Path | None:
-    """A name, or a file, which has an ending."""
-    return Path(value) if value is not None and value.lower().endswith(".onnx") else value
+    return None if value is None else mask_model_named(value)
+
+
+def mask_model_named(text: str) -> str | Path:
+    """A mask model as `cut_out` takes it: a name, or a file, which has an ending."""
+    return Path(text) if text.lower().endswith(".onnx") else text
 
 
 mask_options = options_of(SubjectOptions, but=("mask", *(field.name for field in fields(Layout))))

@@ -25,7 +25,7 @@ ALLOWED = {
     "engine": {"models"},
     "export": {"models", "engine"},
     "models": set(),
-    "training": {"models", "engine", "export"},
+    "training": {"models", "engine", "export", "benchmarks"},
 }
 EXPORT_MAY_USE_OF_ENGINE = {
     "engine.arrays", "engine.backends", "engine.checks", "engine.compositing.placement", "engine.diffusion.frame",

@@ -31,6 +31,16 @@ def main() -> None:
 
 
 @main.command()
+@click.option("--work", type=click.Path(path_type=Path), default=Path("out/mask"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out/mask/u2net_int8.onnx"), show_default=True)
+def mask(work: Path, out: Path) -> None:
+    """Fetches U²-Net and quantises it, for `--mask-model`; it is no part of nano. Five minutes."""
+    from training import mask_network
+
+    mask_network.quantise(work, out)
+
+
+@main.command()
 @_WORK
 @click.option("--scale", default=1.0, show_default=True, help="Draws this many times the usual number of pictures.")
 @click.option("--workers", default=os.cpu_count() or 2, show_default=True)

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from cyclorama.engine.arrays import Array
@@ -118,18 +119,23 @@ class OnnxMask:
             )
         self._input, self._output = inputs[0][0], outputs[0][0]
         self.side = entry.side or max(shape[2] or 0, shape[3] or 0) or _OPEN_SIDE
-        self._mean, self._deviation = np.array(entry.mean), np.array(entry.deviation)
+        self._entry = entry
         self._activation: Literal["none", "sigmoid"] | None = entry.activation if entry.side else None
 
     def confidence(self, image: Image.Image) -> Array:
         """See `MaskNetwork`. In a file that the catalogue does not know, values beyond 0 to 1 are taken for logits."""
-        resized = image.convert("RGB").resize((self.side, self.side), Image.Resampling.LANCZOS)
-        pixels = np.asarray(resized, np.float64)
-        normal = (pixels / max(pixels.max(), 1e-6) - self._mean) / self._deviation
-        results = self._session.run({self._input: normal.transpose(2, 0, 1)[None]})
+        results = self._session.run({self._input: normalised(image, self._entry, self.side)})
         raw = np.asarray(np.asarray(results[self._output])[0, 0], np.float32)
         is_logit = raw.min() < 0 or raw.max() > 1 if self._activation is None else self._activation == "sigmoid"
         return np.asarray(1 / (1 + np.exp(-np.clip(raw, -50, 50))), np.float32) if is_logit else raw
+
+
+def normalised(image: Image.Image, entry: MaskEntry, side: int | None = None) -> npt.NDArray[np.float64]:
+    """What a network is shown, (1, 3, side, side), as rembg makes it."""
+    side = side or entry.side
+    pixels = np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS), np.float64)
+    normal = (pixels / max(pixels.max(), 1e-6) - np.array(entry.mean)) / np.array(entry.deviation)
+    return np.asarray(normal.transpose(2, 0, 1)[None])
 
 
 class RembgNetwork:
