@@ -59,7 +59,7 @@ _LIT = 0.25  # how far a stamp's mean colour is taken to its surroundings': both
 
 
 @dataclass(frozen=True)
-class Cutout:
+class Composite:
     """A photo and what is true of it.
 
     photo, foreground, background: (H, W, 3) uint8.  alpha: the subject's, (H, W) uint8, 255 inside.
@@ -98,7 +98,7 @@ def names() -> list[str]:
     return [f"{folder}/{name}" for folder, listed in _STAMPS.items() for name in listed.split()]
 
 
-def load(name: str, store: Path | None = None) -> Cutout:
+def load(name: str, store: Path | None = None) -> Composite:
     """A cut-out over a photograph, always the same for a name: which one, where and how large is drawn from it.
 
     store: where the packages are kept. Raises DownloadFailed.
@@ -111,7 +111,7 @@ def load(name: str, store: Path | None = None) -> Cutout:
     return lay_out(name, stamp, pictures[number % len(pictures)], rng, SIZES[number % len(SIZES)])
 
 
-def lay_out(name: str, stamp: Path, picture: Path, rng: np.random.Generator, size: tuple[int, int]) -> Cutout:
+def lay_out(name: str, stamp: Path, picture: Path, rng: np.random.Generator, size: tuple[int, int]) -> Composite:
     """A cut-out on a part of a picture, where and how large as drawn."""
     width, height = size
     background = _part(picture, rng, width, height)
@@ -126,7 +126,7 @@ def lay_out(name: str, stamp: Path, picture: Path, rng: np.random.Generator, siz
     light = background[place].mean((0, 1)) / 255 - np.average(colours.reshape(-1, 3), 0, alpha.ravel())
     canvas[place], mask[place] = np.clip(colours + _LIT * light.astype(np.float32), 0, 1), alpha
     mixed = mask[..., None] * canvas + (1 - mask[..., None]) * background * np.float32(1 / 255)
-    return Cutout(name, _8_bit(mixed), _8_bit(mask), _8_bit(canvas), background)
+    return Composite(name, _8_bit(mixed), _8_bit(mask), _8_bit(canvas), background)
 
 
 @lru_cache(maxsize=1)

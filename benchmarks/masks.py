@@ -14,9 +14,9 @@ from PIL import Image
 
 from cyclorama import BackgroundGenerator, NoSubject
 from cyclorama.benchmarks import cutouts
-from cyclorama.benchmarks.cutouts import Cutout
+from cyclorama.benchmarks.cutouts import Composite
 from cyclorama.engine.arrays import Pixels
-from cyclorama.engine.compositing.finish import composite
+from cyclorama.engine.compositing.composite import composite
 from cyclorama.engine.growth import best, object_extension
 from cyclorama.engine.matting.foreground import foreground_colours
 from cyclorama.engine.matting.hints import Hints
@@ -45,7 +45,7 @@ _ATTEMPTS = 3  # that the best is taken of
 class Errors:
     """How far an alpha is from the truth.
 
-    mae, band: mean absolute error over the photo, and over the unknown band (`Cutout.band`), 0 to 1.  iou: of what is
+    mae, band: mean absolute error over the photo, and in its unknown band (`Composite.band`).  iou: of what is
     more than half subject.
     """
 
@@ -54,7 +54,7 @@ class Errors:
     band: float
 
 
-def errors(cutout: Cutout, alpha: Pixels) -> Errors:
+def errors(cutout: Composite, alpha: Pixels) -> Errors:
     """The errors of an alpha (H, W) for a cut-out."""
     off = np.abs(alpha.astype(np.float32) - cutout.alpha) / 255
     ours, truth = alpha > 127, cutout.alpha > 127
@@ -74,7 +74,7 @@ def plain(rgb: Pixels, mask_model: MaskModel) -> Pixels:
     return np.asarray(Image.fromarray(stretched).resize(image.size, Image.Resampling.LANCZOS))
 
 
-WAYS: dict[str, Callable[[Cutout, str], Pixels]] = {
+WAYS: dict[str, Callable[[Composite, str], Pixels]] = {
     "as rembg gives it": lambda cutout, model: plain(cutout.photo, model),
     "ours": lambda cutout, model: find_subject(cutout.photo, model),
     "ours, with a box": lambda cutout, model: find_subject(cutout.photo, model, Hints(cutout.box)),
@@ -133,7 +133,7 @@ def measure(mask_models: Sequence[str], progress: Progress, names: Sequence[str]
     }
 
 
-def edge_errors(cutout: Cutout, background: Pixels) -> dict[str, float]:
+def edge_errors(cutout: Composite, background: Pixels) -> dict[str, float]:
     """Mean absolute error in the unknown band, in grey levels, of the cut-out on another background.
 
     By its true alpha and by ours, of u2netp; with the photo's own colours, as plain pasting has them, and with the

@@ -11,7 +11,7 @@ from PIL import Image
 from cyclorama.engine.arrays import Pixels
 from cyclorama.engine.checks import shown, yes_or_no
 from cyclorama.engine.compositing.background import Background
-from cyclorama.engine.compositing.finish import finish
+from cyclorama.engine.compositing.composite import finish
 from cyclorama.engine.compositing.light import Light, light
 from cyclorama.engine.compositing.placement import Placement, placement
 from cyclorama.engine.errors import InvalidOptions

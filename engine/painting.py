@@ -12,7 +12,7 @@ from PIL import Image
 
 from cyclorama.engine.arrays import Array
 from cyclorama.engine.backends import Tensor
-from cyclorama.engine.compositing.finish import finish
+from cyclorama.engine.compositing.composite import finish
 from cyclorama.engine.diffusion.denoise import Blending, Guidance, Inpainting, denoise
 from cyclorama.engine.diffusion.model_folder import ModelFolder
 from cyclorama.engine.diffusion.networks import VAE, TextEncoder, UNet, guidance_scale_embedding

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from cyclorama.benchmarks import cutouts, masks
 from cyclorama.benchmarks.report import tables
 from cyclorama.cli import main
-from cyclorama.engine.compositing.finish import composite
+from cyclorama.engine.compositing.composite import composite
 from cyclorama.models.debian import fetch_package
 from cyclorama.models.errors import DownloadFailed
 from cyclorama.models.store import home

@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from cyclorama import Background, BackgroundGenerator, InvalidOptions, Picture, cut_out
-from cyclorama.engine.compositing.finish import composite
+from cyclorama.engine.compositing.composite import composite
 from tests.conftest import DATA, PHOTOS
 
 CUP, MASK = PHOTOS / "coffee.jpg", DATA / "coffee-mask.png"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cyclorama import InvalidOptions
-from cyclorama.engine.compositing.finish import composite
+from cyclorama.engine.compositing.composite import composite
 from cyclorama.engine.diffusion.frame import Frame
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from cyclorama import BackgroundGenerator, cut_out
-from cyclorama.engine.compositing.finish import composite
+from cyclorama.engine.compositing.composite import composite
 from cyclorama.engine.matting.foreground import foreground_colours
 from tests.conftest import PHOTOS
 
