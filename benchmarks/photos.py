@@ -120,7 +120,8 @@ def measure_photos(
                     alpha = find(truth)
                 except NoSubject:
                     alpha = np.zeros(truth.alpha.shape, np.uint8)
-                measured.append([*errors(truth.alpha, alpha).values(), time.perf_counter() - start])
+                seconds = time.perf_counter() - start
+                measured.append([*errors(truth.alpha, alpha).values(), seconds])
                 if way in kept:
                     kept[way].append(alpha)
             figures[way] = np.array(measured)

@@ -138,11 +138,15 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def has_digest(path: Path, digest: str) -> bool:
-    """Whether a file has a sum, given as `md5:` or `sha256:` and hexadecimal."""
-    kind, _, expected = digest.partition(":")
+def digest(path: Path, kind: str) -> str:
+    """The sum of a file: its kind (`md5`, `sha256`), a colon, and hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, partial(hashlib.new, kind, usedforsecurity=False)).hexdigest() == expected
+        return f"{kind}:{hashlib.file_digest(file, partial(hashlib.new, kind, usedforsecurity=False)).hexdigest()}"
+
+
+def has_digest(path: Path, expected: str) -> bool:
+    """Whether a file has a sum, given as `digest` gives it."""
+    return digest(path, expected.partition(":")[0]) == expected
 
 
 def hashes(folder: Path) -> dict[str, str]:

@@ -50,8 +50,8 @@ def fetch(work: Path) -> Path:
 
 
 def photos(work: Path) -> Iterator[Image.Image]:
-    """Calibration pictures, none of them measured on: cut-outs of Tux Paint's that the benchmark does not take, laid
-    over photographs; the photos in docs; and the photographs alone."""
+    """Calibration pictures: cut-outs of Tux Paint's that the benchmark does not take, laid over the photographs that it
+    takes; the photos in docs; and the photographs alone."""
     stamps = fetch_package("tuxpaint-stamps-default", work) / cutouts.STAMPS
     measured_on = set(cutouts.names())
     names = sorted(path.relative_to(stamps).with_suffix("").as_posix() for path in stamps.rglob("*.png"))
@@ -74,7 +74,8 @@ def _is_photographic(stamp: Path) -> bool:
 
 
 def quantise(work: Path, out: Path) -> None:
-    """Writes the network to `out`; two minutes."""
+    """Writes the network to `out`; five minutes on two cores."""
+    out.parent.mkdir(parents=True, exist_ok=True)
     entry = MASK_MODELS["u2net"]
     model = onnx.load(fetch(work))
     del model.graph.output[1:]  # the side outputs, which training looks at

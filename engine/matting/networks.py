@@ -25,7 +25,7 @@ from cyclorama.engine.errors import BackendUnavailable, BadModel, InvalidOptions
 from cyclorama.engine.notes import note
 from cyclorama.engine.options import MaskModel
 from cyclorama.models.catalogue import MASK_MODELS, U2NETP_FILE, MaskEntry
-from cyclorama.models.store import has_digest, home, persons_home
+from cyclorama.models.store import digest, has_digest, home, persons_home
 
 DEFAULT_MASK_MODEL = "u2netp"
 # Of rembg's: what wants clicks for its input, and what sends the photo to a service.
@@ -95,7 +95,8 @@ def _rembgs_own(name: str) -> list[Path]:
 
 @lru_cache(maxsize=1)
 def _of_file(path: Path, _modified: int) -> OnnxMask:
-    known = next((entry for entry in MASK_MODELS.values() if has_digest(path, entry.digest)), None)
+    sums = (digest(path, "md5"), digest(path, "sha256"))
+    known = next((entry for entry in MASK_MODELS.values() if entry.digest in sums), None)
     return OnnxMask(known or MaskEntry(str(path), "", "", 0, ""), path)
 
 

@@ -18,16 +18,6 @@ from cyclorama.engine.presets import NEGATIVE_PROMPT, resolve_options
 from tests.conftest import DATA, PHOTOS
 
 
-@pytest.fixture(scope="module")
-def nano() -> BackgroundGenerator:
-    return BackgroundGenerator.load("nano")
-
-
-@pytest.fixture(scope="module")
-def scene(nano: BackgroundGenerator) -> Scene:
-    return nano.prepare(PHOTOS / "astronaut.jpg")
-
-
 def test_result_holds_what_it_promises(nano: BackgroundGenerator, scene: Scene) -> None:
     result = nano.generate(scene, "a sandy beach at sunset", seed=7)
     photo = np.asarray(Image.open(PHOTOS / "astronaut.jpg").convert("RGB"))

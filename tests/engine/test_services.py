@@ -29,16 +29,6 @@ from cyclorama.models.store import resolve
 from tests.conftest import PHOTOS
 
 
-@pytest.fixture(scope="module")
-def nano() -> BackgroundGenerator:
-    return BackgroundGenerator.load("nano")
-
-
-@pytest.fixture(scope="module")
-def scene(nano: BackgroundGenerator) -> Scene:
-    return nano.prepare(PHOTOS / "astronaut.jpg")
-
-
 def test_a_closed_generator_paints_no_more_but_finishes(scene: Scene) -> None:
     with BackgroundGenerator.load("nano", backend="onnx") as generator:
         steps = generator.steps(scene, "a garden", num_inference_steps=2, seed=1)
