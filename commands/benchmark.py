@@ -21,7 +21,7 @@ from cyclorama.commands.options import mask_model_named
 @click.option("--peers", default="all", show_default=True, help="all, none, or names with commas between.")
 @click.option("--quick", is_flag=True, help="One round of the main contenders.")
 @click.option("--masks", is_flag=True, help="Masks, edges and growth instead, on photos whose subject is known.")
-@click.option("--mask-model", "mask_models", multiple=True, help="With --masks: default u2netp; repeatable.")
+@click.option("--mask-model", "mask_models", multiple=True, help="With --masks: default u2net-int8; repeatable.")
 @click.option(
     "--photos",
     type=click.Path(path_type=Path, file_okay=False),
@@ -51,7 +51,7 @@ def benchmark(
       cyclorama benchmark --quick
       cyclorama benchmark --shapes sd15 --output figures.json --plots plots
       cyclorama benchmark --masks
-      cyclorama benchmark --masks --photos ./photos --mask-model u2netp --plots plots
+      cyclorama benchmark --masks --photos ./photos --mask-model u2net-int8 --plots plots
     """
     from cyclorama.benchmarks.photos import measure_photos
     from cyclorama.benchmarks.report import photo_tables, plot, tables
@@ -81,7 +81,7 @@ def benchmark(
                 click.echo(stage, err=True)
 
         if photos is not None:
-            named = [mask_model_named(name) for name in mask_models or ("u2netp",)]
+            named = [mask_model_named(name) for name in mask_models or ("u2net-int8",)]
             figures, sheet = measure_photos(photos, named, progress)
             report: dict[str, Any] = {"real_photos": figures}
         else:
@@ -90,7 +90,7 @@ def benchmark(
                 with_sd15_shapes=shapes is not None,
                 peers=chosen,
                 is_quick=quick,
-                mask_models=(mask_models or ("u2netp",)) if masks else (),
+                mask_models=(mask_models or ("u2net-int8",)) if masks else (),
                 progress=progress,
             )
     click.echo(photo_tables(figures) if photos is not None else tables(report))

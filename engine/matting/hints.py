@@ -41,19 +41,22 @@ class Hints:
             if min(width, height) < 2 or x >= photo_size[0] or y >= photo_size[1] or x + width < 2 or y + height < 2:
                 raise InvalidOptions(
                     f"the box must be x,y,width,height in pixels within the photo's {photo_size[0]}x{photo_size[1]}, "
-                    f"got {x},{y},{width},{height}"
+                    f"got {x},{y},{width},{height}",
+                    option="box",
                 )
             left, top = max(x, 0), max(y, 0)
             box = (left, top, min(x + width, photo_size[0]) - left, min(y + height, photo_size[1]) - top)
         strokes = [_strokes(source, photo_size, name) for source, name in ((keep, "keep"), (drop, "drop"))]
         hints = cls(box, *strokes)
         if hints.keep is not None and hints.drop is not None and (hints.keep & hints.drop).any():
-            raise InvalidOptions("the masks to keep and to drop overlap; leave each pixel to one of them")
+            raise InvalidOptions(
+                "the masks to keep and to drop overlap; leave each pixel to one of them", option="drop"
+            )
         if hints.box is not None and hints.keep is not None:
             x, y, width, height = hints.box
             within = np.count_nonzero(hints.keep[y : y + height, x : x + width])
             if within < np.count_nonzero(hints.keep):
-                raise InvalidOptions("the mask to keep reaches out of the box; make the box larger")
+                raise InvalidOptions("the mask to keep reaches out of the box; make the box larger", option="box")
         return hints
 
     def __bool__(self) -> bool:
@@ -65,5 +68,5 @@ def _strokes(source: Source | None, photo_size: tuple[int, int], name: str) -> M
         return None
     strokes = load_mask(source, photo_size, f"mask to {name}") > 127
     if not strokes.any():
-        raise InvalidOptions(f"the mask to {name} is nowhere white; paint over what to {name} in white")
+        raise InvalidOptions(f"the mask to {name} is nowhere white; paint over what to {name} in white", option=name)
     return strokes

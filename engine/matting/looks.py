@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Lock
 from typing import NamedTuple
@@ -18,10 +18,13 @@ from cyclorama.engine.matting.hints import Hints
 from cyclorama.engine.matting.networks import MaskNetwork
 from cyclorama.engine.matting.parts import CERTAIN, GRID, on_grid, parts_of, resized
 from cyclorama.engine.matting.parts import chosen as chosen_of
+from cyclorama.engine.matting.random_walk import log_odds, probability
 
-_MARGIN = 0.07  # around the subject, of its longer side: what the network sees the second time
+_MARGIN = 0.25  # around the subject, of its longer side: what the network sees the second time
 _WHOLE = 0.85  # of the photo's area: a second look at so much of it would show nothing new
-_LOST = 0.4  # of the first look's subject: if the second finds less than that, both count
+_OF_SECOND = 0.5  # weight of the second look's log odds beside the first's
+_OF_BESIDE = 0.7  # and of the second network's
+_DARK, _LIT = 64, 110  # mean grey levels: a photo below the first is looked at as if it had the second, too
 _AROUND_STROKES = 1.0  # of their longer side
 _OPEN = 0.3  # a confidence that leaves it to the colours
 _BOX_MARGINS = (0.05, 0.1, 0.2)  # around a given box; so much is looked at in turn
@@ -30,6 +33,7 @@ _BOX_MARGINS = (0.05, 0.1, 0.2)  # around a given box; so much is looked at in t
 _BOX_GAP, _FAINT = 0.2, (0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
 _BOX_SURROUNDINGS = 0.2  # around it: what the colours of the background are taken from
 _BLURRED = 0.05  # sigma, of the longer side
+_LEAST_CONFIDENCE = 1e-3  # and the most is as far from 1, where log odds are taken
 _KEPT = 16  # looks
 
 
@@ -76,13 +80,18 @@ class Looks:
             return sum(seen.nbytes for seen in self._seen.values())
 
     def at(
-        self, network: MaskNetwork, view: View, image: Callable[[], Image.Image], blurred: View | None = None
+        self,
+        network: MaskNetwork,
+        view: View,
+        image: Callable[[], Image.Image],
+        blurred: View | None = None,
+        is_bright: bool = False,
     ) -> Array:
         """A network's confidence in a view of the photo; image: what it is shown, where it has not seen it yet.
 
-        blurred: outside this the photo is out of focus.
+        blurred: outside this the photo is out of focus.  is_bright: it is brightened.
         """
-        key = (network.name, view, blurred)
+        key = (network.name, view, blurred, is_bright)
         with self._lock:
             if key not in self._seen:
                 self._seen[key] = network.confidence(image())
@@ -103,7 +112,7 @@ def at_large(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> t
     """Looks for the subject anywhere: where it is, the network's confidence there, and what there is not of it."""
     height, width = rgb.shape[:2]
     photo = Image.fromarray(rgb)
-    first = resized(looks.at(network, View(0, 0, width, height), lambda: photo), (GRID, GRID))
+    first = _seen_at_first(network, photo, looks)
     if hints.keep is None:
         _check_confidence(first, network.name)
     parts = parts_of(first)
@@ -120,14 +129,39 @@ def at_large(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> t
     confidence = _seen_in(first, view, (width, height))
     if view.area < _WHOLE * width * height:
         second = resized(looks.at(network, view, lambda: photo.crop(view)), (network.side, network.side))
-        confidence = resized(confidence, second.shape[::-1])
-        has_lost = np.count_nonzero(second > 0.5) < _LOST * np.count_nonzero(confidence > 0.5)
-        confidence = np.maximum(confidence, second) if has_lost else second
+        of_first = 0.0 if is_unseen else 1.0  # which did not see what is meant
+        confidence = _together([(resized(confidence, second.shape[::-1]), of_first), (second, _OF_SECOND)])
     if is_unseen:
         confidence = np.maximum(confidence, np.float32(_OPEN))
     size = (view.right - view.left, view.bottom - view.top)
     dropped = _seen_in(unwanted.astype(np.float32), view, (width, height)) > 0.5
     return view, confidence, np.asarray(Image.fromarray(dropped).resize(size, Image.Resampling.NEAREST))
+
+
+def _seen_at_first(network: MaskNetwork, photo: Image.Image, looks: Looks) -> Array:
+    """What is seen in the whole photo, (GRID, GRID): by the network, by the one beside it, and brightened if dark."""
+    whole = View(0, 0, *photo.size)
+    seen = [(looks.at(network, whole, lambda: photo), 1.0)]
+    if network.beside is not None:
+        seen.append((looks.at(network.beside, whole, lambda: photo), _OF_BESIDE))
+    mean = float(np.asarray(photo.convert("L").reduce(max(1, max(photo.size) // 512))).mean())
+    if mean < _DARK:
+        seen.append((looks.at(network, whole, lambda: _brightened(photo, mean), is_bright=True), 1.0))
+    return _together([(resized(confidence, (GRID, GRID)), weight) for confidence, weight in seen])
+
+
+def _together(seen: Sequence[tuple[Array, float]]) -> Array:
+    """Confidences of one size by the mean of their log odds, each with its weight."""
+    if len(seen) == 1:
+        return seen[0][0]
+    odds = sum(weight * log_odds(confidence, _LEAST_CONFIDENCE) for confidence, weight in seen)
+    return probability(np.asarray(odds, np.float32) / np.float32(sum(weight for _, weight in seen)))
+
+
+def _brightened(photo: Image.Image, mean: float) -> Image.Image:
+    """By the gamma that brings the mean where photos usually have it."""
+    gamma = np.log(_LIT / 255) / np.log(max(mean, 1.0) / 255)
+    return photo.point(np.round((np.arange(256) / 255) ** gamma * 255).astype(int).tolist() * 3)
 
 
 def in_box(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tuple[View, Array, Mask]:
@@ -159,9 +193,8 @@ def in_box(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tup
         inner = (max(1, right - left), max(1, bottom - top))
         canvas.paste(0, (0, 0, *canvas.size))
         canvas.paste(Image.fromarray(resized(confident, inner)), (left, top))
-        clipped = np.clip(np.asarray(canvas), 1e-3, 1 - 1e-3)
-        odds += np.log(clipped / (1 - clipped))
-    confidence: Array = (1 / (1 + np.exp(-odds / len(seen)))).astype(np.float32)
+        odds += log_odds(np.asarray(canvas), _LEAST_CONFIDENCE)
+    confidence = probability(odds / np.float32(len(seen)))
     rows, columns = (
         slice(int((start - first) * scale), int(np.ceil((stop - first) * scale)))
         for start, stop, first in ((box.top, box.bottom, view.top), (box.left, box.right, view.left))

@@ -1,8 +1,9 @@
 """Mask networks: how sure each is of the subject, pixel by pixel.
 
-Those of the catalogue run on our own session, by what the catalogue says of them; `u2netp` (Qin et al., 2020, "U²-Net")
-is shipped, others are fetched. So does any ONNX file that takes an image (1, 3, H, W) and gives a map (1, 1, H, W).
-Every other name is a model of rembg's, which is imported only when one is asked for.
+Those of the catalogue run on our own session, by what the catalogue says of them. U²-Net (Qin et al., 2020) is
+shipped, quantised to int8, and so is its small sister u2netp; others are fetched. Any ONNX file that takes an image
+(1, 3, H, W) and gives a map (1, 1, H, W) runs there too. Every other name is a model of rembg's, which is imported only
+when one is asked for.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from cyclorama.engine.checks import shown
 from cyclorama.engine.errors import BackendUnavailable, BadModel, InvalidOptions, NoHome, first_line
 from cyclorama.engine.notes import note
 from cyclorama.engine.options import MaskModel
-from cyclorama.models.catalogue import MASK_MODELS, U2NETP_FILE, MaskEntry
+from cyclorama.models.catalogue import MASK_MODELS, SHIPPED_MASK_MODELS, MaskEntry
 from cyclorama.models.store import digest, has_digest, home, persons_home
 
-DEFAULT_MASK_MODEL = "u2netp"
+DEFAULT_MASK_MODEL = "u2net-int8"
 # Of rembg's: what wants clicks for its input, and what sends the photo to a service.
 _UNFIT = ("sam", "withoutbg", "atlascloud")
 _OPEN_SIDE = 1024  # of a file that takes any size
@@ -41,6 +42,11 @@ class MaskNetwork(Protocol):
     name: str
     side: int
 
+    @property
+    def beside(self) -> MaskNetwork | None:
+        """A second network, whose look at the whole photo counts as well."""
+        ...
+
     def confidence(self, image: Image.Image) -> Array:
         """0 to 1 on a grid of the network's own size or the image's, as it comes from the network."""
         ...
@@ -53,9 +59,9 @@ def mask_network(model: MaskModel) -> MaskNetwork:
     """
     if not isinstance(model, str | PathLike):
         raise InvalidOptions(f"mask_model must be a name or a Path, got {shown(model)}", option="mask_model")
-    if model == DEFAULT_MASK_MODEL:
+    if isinstance(model, str) and model in SHIPPED_MASK_MODELS:
         with _EMBEDDED:
-            return _embedded()
+            return _embedded(model)
     with _LOADING:
         if isinstance(model, str):
             return _of_catalogue(model) if model in MASK_MODELS else _of_rembg(model)
@@ -66,8 +72,9 @@ def mask_network(model: MaskModel) -> MaskNetwork:
 
 
 @cache
-def _embedded() -> OnnxMask:
-    return OnnxMask(MASK_MODELS[DEFAULT_MASK_MODEL], U2NETP_FILE)
+def _embedded(name: str) -> OnnxMask:
+    entry = MASK_MODELS[name]
+    return OnnxMask(entry, SHIPPED_MASK_MODELS[name], _embedded(entry.beside) if entry.beside else None)
 
 
 @lru_cache(maxsize=1)  # these take up to a gigabyte: one is held
@@ -108,8 +115,9 @@ def _of_rembg(name: str) -> RembgNetwork:
 class OnnxMask:
     """A network on our own session; what goes in is made as rembg makes it."""
 
-    def __init__(self, entry: MaskEntry, path: Path) -> None:
+    def __init__(self, entry: MaskEntry, path: Path, beside: MaskNetwork | None = None) -> None:
         self.name = entry.name
+        self.beside = beside
         self._session = open_session(path, "onnx")
         inputs, outputs = list(self._session.inputs.items()), list(self._session.outputs.items())
         shape = inputs[0][1].shape
@@ -143,6 +151,7 @@ class RembgNetwork:
     """A model of rembg's, by rembg's name. What it gives is stretched to reach from 0 to 1."""
 
     side = _OPEN_SIDE
+    beside: MaskNetwork | None = None
 
     def __init__(self, name: str) -> None:
         self.name = name

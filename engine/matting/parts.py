@@ -11,7 +11,9 @@ from cyclorama.engine.notes import note
 
 GRID = 320  # parts are told apart on a square of this many cells, whatever the photo's shape
 CERTAIN = 0.5  # of the network's own confidence, anywhere
-_RIVAL_SIZE, _RIVAL_WORTH = 0.25, 0.75  # of the main part's
+_LARGE = 0.25  # of the largest part's area: a subject of its own
+# What speaks against a part: an edge so blurred beside the sharpest part's, or so much of the photo's border.
+_BLURRED, _CUT = 0.4, 0.5
 _DROPPED = 0.3  # of a part's area
 _NEAR = 16  # cells: so near, a small part is a piece of the main one that is hard to see
 
@@ -27,9 +29,9 @@ def parts_of(confidence: Array) -> list[Mask]:
 def chosen(parts: list[Mask], rgb: Pixels, keep: Mask | None, drop: Mask | None) -> list[Mask]:
     """Which parts are the subject.
 
-    Strokes decide: those to keep that touch a part or lie close to it, and those to drop. Else it is the part that is
-    large, sharp and near the middle rather than at the border, with whatever is nearly as much so, and with small parts
-    close by.
+    Strokes decide: those to keep that touch a part or lie close to it, and those to drop. Else all are that nothing
+    speaks strongly against: several people, animals or things are one subject. What is out of focus where another part
+    is sharp goes, and what the photo's border cuts off along much of its length. If that would leave nothing, all stay.
     """
     if drop is not None:
         # The largest loses strips and leaks to strokes; all of it only where they cover much of it.
@@ -45,33 +47,32 @@ def chosen(parts: list[Mask], rgb: Pixels, keep: Mask | None, drop: Mask | None)
         return touched or [part for part in parts if (part & nearby).any()]
     if len(parts) < 2:
         return parts
-    slopes = _slopes(rgb)
     sizes = [np.count_nonzero(part) for part in parts]
-    worth = [_worth(part, slopes) for part in parts]
-    large = [i for i in range(len(parts)) if sizes[i] >= _RIVAL_SIZE * max(sizes)]
-    main = max(large, key=lambda i: worth[i])
-    nearby = _grown(parts[main], _NEAR)
-    chosen = [
-        i
-        for i in range(len(parts))
-        if i == main
-        or (i in large and worth[i] >= _RIVAL_WORTH * worth[main])
-        or (i not in large and (parts[i] & nearby).any())
+    large = [size >= _LARGE * max(sizes) for size in sizes]
+    slopes = _slopes(rgb)
+    sharpness = [_sharpness(part, slopes) for part in parts]
+    sharpest = max(sharp for sharp, is_large in zip(sharpness, large, strict=True) if is_large)
+    kept = [
+        sharp >= _BLURRED * sharpest and _at_border(part) < _CUT for part, sharp in zip(parts, sharpness, strict=True)
     ]
-    subjects = sum(i in large for i in chosen)
+    if not any(is_kept and is_large for is_kept, is_large in zip(kept, large, strict=True)):
+        kept = [True] * len(parts)
+    subjects = sum(is_kept and is_large for is_kept, is_large in zip(kept, large, strict=True))
     if subjects > 1:
         note(f"{subjects} subjects were found and all are kept; name one with a box, or drop one with a brush mask")
-    return [parts[i] for i in chosen]
+    if not all(kept):
+        note("what is blurred or cut off by the border beside the subject was left out; keep it with a brush mask")
+    return [part for part, is_kept in zip(parts, kept, strict=True) if is_kept]
 
 
-def _worth(part: Mask, slopes: Array) -> float:
-    """How much of a subject a part is: square root of its area, by its edge's sharpness, nearness to the middle, and
-    how little of the border it touches."""
+def _sharpness(part: Mask, slopes: Array) -> float:
     edge = _grown(part, 2) & _grown(~part, 2)
-    sharpness = float(np.percentile(slopes[edge], 90))
-    away = float(np.hypot(*(index.mean() / GRID - 0.5 for index in np.nonzero(part))))
-    border = sum(int(line.sum()) for line in (part[0], part[-1], part[:, 0], part[:, -1])) / GRID
-    return float(np.sqrt(np.count_nonzero(part))) * sharpness * (1 - away) * max(0.2, 1 - border)
+    return float(np.percentile(slopes[edge], 90))
+
+
+def _at_border(part: Mask) -> float:
+    """Cells along the photo's border, by a side's."""
+    return sum(int(line.sum()) for line in (part[0], part[-1], part[:, 0], part[:, -1])) / GRID
 
 
 def _slopes(rgb: Pixels) -> Array:

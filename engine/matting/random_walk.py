@@ -14,7 +14,7 @@ from PIL import Image
 
 from cyclorama.engine.arrays import Array, Mask, Pixels, reduced_size
 
-_SURE = (0.02, 0.99)  # of a network's confidence: taken as it is
+_SURE = (0.1, 0.9)  # of a network's confidence: taken as it is
 # Rounds of fitting and walking, and the weight of the network's log odds in the prior beside those of colour: by
 # itself, and with a person's hints, so that colours tell more.
 _ROUNDS, _ROUNDS_HINTED = 1, 2
@@ -80,7 +80,7 @@ def _walk(image: Array, prior: Array, inside: Mask, outside: Mask, has_hints: bo
         unknown = colours[unsure.ravel()]
         odds = np.clip(subject.log_density(unknown) - background.log_density(unknown), -6, 6)
         likely = np.where(inside, np.float32(1), np.float32(0))
-        likely[unsure] = _probability(odds + trust * _log_odds(prior[unsure], 0.01))
+        likely[unsure] = probability(odds + trust * log_odds(prior[unsure], 0.01))
         strength = np.where(unsure, np.float32(1), np.float32(_CERTAIN))
         pull, total = strength * likely, strength + degree
         alpha = likely
@@ -90,7 +90,7 @@ def _walk(image: Array, prior: Array, inside: Mask, outside: Mask, has_hints: bo
                 near[here] += weight * alpha[there]
                 near[there] += weight * alpha[here]
             alpha = near / total
-    return _probability(np.float32(_SHARPNESS) * _log_odds(alpha, 1e-3))
+    return probability(np.float32(_SHARPNESS) * log_odds(alpha, 1e-3))
 
 
 def _edges(image: Array) -> list[tuple[tuple[slice, slice], tuple[slice, slice], Array]]:
@@ -157,10 +157,12 @@ def _clusters(colours: Array, rng: np.random.Generator, rounds: int = 6) -> npt.
     return np.asarray(nearest)
 
 
-def _log_odds(probability: Array, margin: float) -> Array:
-    clipped = np.clip(probability, margin, 1 - margin)
+def log_odds(confidence: Array, margin: float) -> Array:
+    """Of what is within 0 to 1, kept `margin` away from both."""
+    clipped = np.clip(confidence, margin, 1 - margin)
     return np.asarray(np.log(clipped / (1 - clipped)), np.float32)
 
 
-def _probability(log_odds: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-log_odds)), np.float32)
+def probability(odds: Array) -> Array:
+    """0 to 1 by log odds."""
+    return np.asarray(1 / (1 + np.exp(-odds)), np.float32)

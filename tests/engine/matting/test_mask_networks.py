@@ -25,7 +25,7 @@ from cyclorama.engine.matting import networks
 from cyclorama.engine.matting.looks import Looks
 from cyclorama.engine.matting.networks import OnnxMask, mask_network
 from cyclorama.models import catalogue
-from cyclorama.models.catalogue import MASK_MODELS, U2NETP_FILE, MaskEntry
+from cyclorama.models.catalogue import MASK_MODELS, SHIPPED_MASK_MODELS, MaskEntry
 from cyclorama.models.store import has_digest, home
 from tests.conftest import PHOTOS
 
@@ -86,7 +86,7 @@ def test_ours_equals_rembgs_own_class(name: str, tmp_path: Path) -> None:
     file = tmp_path / "rembg" / f"{name}.onnx"
     if name == "u2netp":
         file.parent.mkdir()
-        file.write_bytes(U2NETP_FILE.read_bytes())
+        file.write_bytes(SHIPPED_MASK_MODELS["u2netp"].read_bytes())
     else:
         small_network(file, entry.side, logits=entry.activation == "sigmoid")
     theirs = np.asarray(new_session(name, providers=["CPUExecutionProvider"]).predict(PHOTO)[0]).astype(int)
@@ -106,8 +106,8 @@ def test_the_catalogue_has_every_network_of_rembg_that_fits(tmp_path: Path) -> N
             assert MASK_MODELS[name].digest in source, name
             assert MASK_MODELS[name].url in source, name
     others = {"u2net_cloth_seg", "birefnet-general-fp16", "sam", "withoutbg", "atlascloud"}
-    assert {name for name in sessions if not name.endswith("_custom")} == MASK_MODELS.keys() | others
-    assert has_digest(U2NETP_FILE, MASK_MODELS["u2netp"].digest)
+    assert {name for name in sessions if not name.endswith("_custom")} == MASK_MODELS.keys() - {"u2net-int8"} | others
+    assert has_digest(SHIPPED_MASK_MODELS["u2netp"], MASK_MODELS["u2netp"].digest)
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_what_rembg_has_fetched_is_used(release: Path, tmp_path: Path) -> None:
 def test_any_onnx_file(tmp_path: Path) -> None:
     """A known one by its sum, whatever it is called; of others logits are told by their range."""
     known = tmp_path / "mine.onnx"
-    known.write_bytes(U2NETP_FILE.read_bytes())
+    known.write_bytes(SHIPPED_MASK_MODELS["u2netp"].read_bytes())
     np.testing.assert_array_equal(mask_network(known).confidence(PHOTO), mask_network("u2netp").confidence(PHOTO))
     other = mask_network(small_network(tmp_path / "other.onnx", 96, logits=True))
     assert other.side == 96
@@ -211,7 +211,7 @@ def test_other_names_of_rembg_run_by_rembg(monkeypatch: pytest.MonkeyPatch, tmp_
     """silueta's class with u2netp's weights."""
     monkeypatch.delitem(MASK_MODELS, "silueta")
     (tmp_path / "rembg").mkdir()
-    (tmp_path / "rembg" / "silueta.onnx").write_bytes(U2NETP_FILE.read_bytes())
+    (tmp_path / "rembg" / "silueta.onnx").write_bytes(SHIPPED_MASK_MODELS["u2netp"].read_bytes())
     rgb = np.asarray(PHOTO)
     found, same = (find_subject(rgb, name) > 127 for name in ("silueta", "u2netp"))
     assert (found & same).sum() / (found | same).sum() > 0.98
@@ -229,11 +229,11 @@ def test_a_stroke_costs_no_other_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(OnnxMask, "confidence", counted)
     find_subject(rgb, looks=looks)
-    assert len(seen) == 1
+    assert len(seen) == 2  # the default network, and the one beside it
     stroke = np.zeros(rgb.shape[:2], bool)
     stroke[40:60, 40:60] = True
     kept = find_subject(rgb, hints=Hints(drop=stroke), looks=looks)
-    assert len(seen) == 1
+    assert len(seen) == 2
     np.testing.assert_array_equal(kept, find_subject(rgb, hints=Hints(drop=stroke)))
     box = Hints.read(PHOTO.size, box=(20, 20, 300, 400))
     seen.clear()
@@ -241,4 +241,4 @@ def test_a_stroke_costs_no_other_look(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(seen) == 4
     np.testing.assert_array_equal(find_subject(rgb, hints=box, looks=looks), first)
     assert len(seen) == 4
-    assert looks.nbytes == 5 * 320 * 320 * 4
+    assert looks.nbytes == 6 * 320 * 320 * 4
