@@ -10,6 +10,7 @@ from cyclorama.commands.export import export
 from cyclorama.commands.generate import generate
 from cyclorama.commands.mask import mask
 from cyclorama.commands.models import models
+from cyclorama.commands.serve import serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -25,7 +26,7 @@ def main() -> None:
     """
 
 
-for command in (generate, mask, export, models, benchmark, doctor):
+for command in (generate, mask, export, models, serve, benchmark, doctor):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -24,9 +24,11 @@ from cyclorama.engine.errors import CycloramaError, InvalidOptions
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_EXTRA_OF = dict.fromkeys(
-    ("torch", "diffusers", "transformers", "optimum", "onnx", "safetensors", "nncf", "scipy"), "export"
-) | {"matplotlib": "benchmark"}
+_EXTRA_OF = (
+    dict.fromkeys(("torch", "diffusers", "transformers", "optimum", "onnx", "safetensors", "nncf", "scipy"), "export")
+    | {"matplotlib": "benchmark"}
+    | dict.fromkeys(("fastapi", "uvicorn", "prometheus_client", "starlette"), "serve")
+)
 
 
 def clear_errors(command: Callable[P, T]) -> Callable[P, T]:

@@ -92,7 +92,6 @@ def generate(
 
     from cyclorama import BackgroundGenerator, load_photo
     from cyclorama.engine.growth import object_extension
-    from cyclorama.engine.presets import resolve_options
     from cyclorama.models.store import named_or_folder
 
     if prompt is None:
@@ -108,7 +107,7 @@ def generate(
             backend=loading.backend, device=loading.device, threads=loading.threads, exact=loading.exact,
         )  # fmt: skip
         # Before the photo is worked on: options that cannot be should be refused at once.
-        resolve_options(generator.folder, prompt, preset, **painting)
+        generator.resolve(prompt, preset, **painting)
         loaded = load_photo(_given(files["photo"]))
         pictures.check_format(size=subject.canvas_size(loaded.size))
         begin("looking for the subject")

@@ -239,6 +239,14 @@ class BackgroundGenerator:
 
         return _pictures(attempt, wanted)
 
+    def resolve(
+        self, prompt: str, preset: Preset | None = None, **options: Unpack[GenerationKeywords]
+    ) -> GenerationOptions:
+        """All options that a picture would be painted with, checked before there is a photo. Raises InvalidOptions."""
+        resolved = resolve_options(self.folder, prompt, preset, **options)
+        self._check_limits(resolved)
+        return resolved
+
     def steps(
         self,
         scene: Scene,
@@ -258,8 +266,7 @@ class BackgroundGenerator:
         self._check_scene(scene)
         networks = self._loaded
         with collected_notes() as notes:
-            resolved = resolve_options(self.folder, prompt, preset, **options)
-            self._check_limits(resolved)
+            resolved = self.resolve(prompt, preset, **options)
             for remark in networks.text_encoder.remarks(resolved.prompt):
                 note(remark)
         if resolved.strength < 1 and scene.cutout.is_placed:

@@ -20,7 +20,8 @@ from tests.conftest import ROOT
 # What each package may import of the others. Exports are verified, and calibrated, on the very engine that serves.
 ALLOWED = {
     "cli": {"commands"},
-    "commands": {"engine", "export", "models", "benchmarks"},
+    "commands": {"serving", "engine", "export", "models", "benchmarks"},
+    "serving": {"engine", "models"},
     "benchmarks": {"engine", "export", "models"},
     "engine": {"models"},
     "export": {"models", "engine"},
@@ -33,7 +34,7 @@ EXPORT_MAY_USE_OF_ENGINE = {
 }  # fmt: skip
 HEAVY = (
     "torch", "transformers", "diffusers", "optimum", "rembg", "scipy", "cv2", "cyclorama.export",
-    "cyclorama.benchmarks", "cyclorama.cli",
+    "cyclorama.benchmarks", "cyclorama.cli", "cyclorama.serving", "fastapi",
 )  # fmt: skip
 
 

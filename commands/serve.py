@@ -1,0 +1,107 @@
+"""`cyclorama serve`."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cyclorama.commands.console import clear_errors, remark, stages
+from cyclorama.commands.options import options_of, picked
+from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.options import LoadOptions
+
+_VARIABLE = "CYCLORAMA_TOKENS"
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 is all.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="And the port.")
+@click.option(
+    "--model", "names", multiple=True, help="A name or a model folder; repeatable, the first is the default: nano."
+)
+@click.option(
+    "--queue", "capacity", default=16, show_default=True, type=click.IntRange(1, 10_000), help="Jobs that may wait."
+)
+@click.option(
+    "--token-file", type=click.Path(path_type=Path),
+    help=f"Who may use /v1: a line NAME:TOKEN each; or {_VARIABLE}, with commas between.",
+)  # fmt: skip
+@click.option("--no-token", is_flag=True, help="Serve others without a token; each may keep this machine busy.")
+@click.option(
+    "--deadline", default=600, show_default=True, type=click.IntRange(1, 86_400), help="Seconds a request may take."
+)
+@options_of(LoadOptions)
+@clear_errors
+def serve(
+    host: str,
+    port: int,
+    names: tuple[str, ...],
+    capacity: int,
+    token_file: Path | None,
+    no_token: bool,
+    deadline: int,
+    **values: Any,
+) -> None:
+    """Serve the HTTP API: OpenAI's image edits, masks, jobs, health and metrics. docs/api.md has it all.
+
+    \b
+    Examples:
+      cyclorama serve
+      cyclorama serve --model sd15-inpaint --queue 50 --token-file tokens.txt --host 0.0.0.0
+    """
+    loading = LoadOptions(**picked(LoadOptions, values))
+    lines = _token_lines(token_file)
+    if not lines and not no_token and not _is_loopback(host):
+        raise InvalidOptions(
+            f"{host} can be reached by others: give them tokens with --token-file, or say --no-token as well"
+        )
+    from cyclorama import BackgroundGenerator
+    from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL, mask_network
+    from cyclorama.models.store import named_or_folder
+    from cyclorama.serving.app import Settings, make_app
+    from cyclorama.serving.guard import Tokens
+    from cyclorama.serving.jobs import JobQueue
+    from cyclorama.serving.requests import LIMITS
+    from cyclorama.serving.server import run
+    from cyclorama.serving.service import Service
+
+    tokens = Tokens.read(lines)
+    models: dict[str, BackgroundGenerator] = {}
+    with stages("loading the mask network") as begin:
+        mask_network(DEFAULT_MASK_MODEL)
+        for name in names or ("nano",):
+            begin(f"loading {name}")
+            models[Path(name).name] = BackgroundGenerator.load(
+                named_or_folder(name), limits=LIMITS,
+                backend=loading.backend, device=loading.device, threads=loading.threads, exact=loading.exact,
+            )  # fmt: skip
+    service = Service(models)
+    queue = JobQueue(capacity, owners=len(tokens.by_name))
+    settings = Settings(deadline=deadline)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    token = "TOKEN" if tokens.by_name else "none"
+    remark(f"""serving {", ".join(models)} at {address}; stop with Ctrl-C
+  curl {address}/v1/images/edits -H "Authorization: Bearer {token}" -F image=@cat.jpg -F prompt="a sandy beach"
+  client = OpenAI(base_url="{address}/v1", api_key="{token}")
+  client.images.edit(image=open("cat.jpg", "rb"), prompt="a sandy beach")""")
+    run(make_app(service, queue, tokens, settings), queue, host, port, settings.grace)
+
+
+def _token_lines(file: Path | None) -> list[str]:
+    if file is None:
+        return os.environ.get(_VARIABLE, "").split(",") if os.environ.get(_VARIABLE) else []
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidOptions(f"the tokens in {file} cannot be read ({type(error).__name__})") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""The HTTP API: a queue of jobs over one engine."""

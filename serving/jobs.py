@@ -1,0 +1,324 @@
+"""Jobs and their queue: fair shares, places in line, estimates, deadlines and cancelling."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import threading
+import time
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cyclorama.engine.errors import Cancelled, CycloramaError
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+Work = Callable[["Job"], Any]
+_logger = logging.getLogger("cyclorama.serving")
+
+MOST_RETRY_AFTER = 120
+"""Seconds: clients of OpenAI's honour no longer `Retry-After`."""
+_GUESS = 10.0  # seconds a job takes, before any has run
+_REMEMBERED = 20  # finished jobs whose median is the estimate
+_LATE = 30.0  # seconds after `Retry-After` for which a place is still held
+
+
+class QueueFull(CycloramaError):
+    """No room for another job. retry_after: seconds until there will be."""
+
+    code = "queue_full"
+
+    def __init__(self, retry_after: int, is_held: bool) -> None:
+        promise = "a place is held for the same request then" if is_held else "no place could be held"
+        super().__init__(f"the queue is full; try again in {retry_after} s: {promise}")
+        self.retry_after = retry_after
+
+
+class Draining(CycloramaError):
+    """The server is shutting down."""
+
+    code = "draining"
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down; try again in a moment")
+
+
+class DeadlineExceeded(CycloramaError):
+    """The work would not be, or was not, done in time."""
+
+    code = "deadline_exceeded"
+
+
+@dataclass(eq=False)
+class Job:
+    """One piece of work and where it is. Read from any thread; written by the queue and the worker that runs it.
+
+    owner: whose share of the queue it counts to.  cancelled: set, the work stops before its next network run.
+    progress: 0 to 1.  partials: previews so far, as files.  result, error: one of them once it is over.  is_kept:
+    found by its id after it has ended, for a while.
+    """
+
+    owner: str
+    work: Work
+    deadline: float | None
+    is_kept: bool = False
+    id: str = field(default_factory=lambda: f"job_{uuid.uuid4().hex}")
+    created: float = field(default_factory=time.time)
+    state: State = "queued"
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    progress: float = 0.0
+    partials: list[bytes] = field(default_factory=list)
+    result: Any = None
+    error: BaseException | None = None
+    started: float | None = None  # by time.monotonic, as is the next
+    finished: float | None = None
+    _why: BaseException | None = None
+    _listeners: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.state in ("done", "failed", "cancelled")
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Calls the listener, from whatever thread, after each change."""
+        self._listeners.append(listener)
+
+    def changed(self) -> None:
+        """Tells those who listen."""
+        for listener in tuple(self._listeners):
+            listener()
+
+    def stop(self, why: BaseException) -> None:
+        """Stops the work before its next network run; the first reason counts."""
+        if self._why is None:
+            self._why = why
+        self.cancelled.set()
+
+
+class JobQueue:
+    """A bounded queue, and workers that take from it: each owner's oldest job in turn. May be shared between threads.
+
+    workers: jobs that run at once.  capacity: jobs that wait; an owner may have its share of these.  owners: how many
+    share it.  keep_seconds, keep_jobs: how long, and how many, ended jobs are found by their id.
+    """
+
+    def __init__(
+        self, capacity: int = 16, workers: int = 1, owners: int = 1, keep_seconds: float = 900, keep_jobs: int = 64
+    ) -> None:
+        self.capacity = capacity
+        self.workers = workers
+        self.share = max(1, capacity // max(1, owners))
+        self.started = self.stopped = 0
+        self._keep_seconds, self._keep_jobs = keep_seconds, keep_jobs
+        self._lock = threading.Condition()
+        self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()  # the owner whose turn it is first
+        self._running: list[Job] = []
+        self._kept: OrderedDict[str, Job] = OrderedDict()
+        self._reserved: OrderedDict[tuple[str, str], float] = OrderedDict()  # until when
+        self._durations: deque[float] = deque(maxlen=_REMEMBERED)
+        self._is_draining = False
+        self._threads = [threading.Thread(target=self._work, name=f"worker-{i}", daemon=True) for i in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether no more is taken."""
+        return self._is_draining
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in line."""
+        with self._lock:
+            return self._count()
+
+    @property
+    def running(self) -> int:
+        """Jobs that a worker has."""
+        return len(self._running)
+
+    def submit(self, work: Work, owner: str, key: str, deadline: float | None = None, *, is_kept: bool = False) -> Job:
+        """Puts work in line.
+
+        key: of what is asked for; the same request finds the place that was held for it.  deadline: seconds from now in
+        which it must be done.
+        Raises QueueFull, Draining, DeadlineExceeded.
+        """
+        with self._lock:
+            if self._is_draining:
+                raise Draining
+            now = time.monotonic()
+            for place in [place for place, until in self._reserved.items() if until < now]:
+                del self._reserved[place]
+            had_place = self._reserved.pop((owner, key), None) is not None
+            taken = self._count() + len(self._reserved)
+            own = len(self._waiting.get(owner, ())) + sum(place[0] == owner for place in self._reserved)
+            if not had_place and (taken >= self.capacity or own >= self.share):
+                raise self._full(owner, key, now)
+            job = Job(owner, work, deadline, is_kept)
+            queue = self._waiting.setdefault(owner, deque())
+            queue.append(job)
+            wait = self._wait(job) + self._median()
+            if deadline is not None and self._durations and wait > deadline:
+                queue.pop()
+                raise DeadlineExceeded(
+                    f"this would take about {wait:.0f} s, and the limit is {deadline:g} s; post it to /v1/jobs"
+                )
+            if is_kept:
+                self._keep(job)
+            self._lock.notify()
+        if deadline is not None:
+            timer = threading.Timer(deadline, self._expire, (job,))
+            timer.daemon = True
+            timer.start()
+            job.listen(lambda: timer.cancel() if job.is_over else None)
+        return job
+
+    def _full(self, owner: str, key: str, now: float) -> QueueFull:
+        is_held = len(self._reserved) < self.capacity
+        wait = (len(self._reserved) + 1) * self._median() / self.workers
+        retry_after = max(1, min(MOST_RETRY_AFTER, round(wait + 0.5)))
+        if is_held:
+            self._reserved[owner, key] = now + retry_after + _LATE
+        return QueueFull(retry_after, is_held)
+
+    def find(self, job_id: str, owner: str) -> Job | None:
+        """A kept job of this owner's."""
+        with self._lock:
+            self._forget()
+            job = self._kept.get(job_id)
+            return job if job is not None and job.owner == owner else None
+
+    def place(self, job: Job) -> int | None:
+        """How many jobs are before it in line; None once it has its turn."""
+        with self._lock:
+            return self._place(job)
+
+    def time_left(self, job: Job) -> float | None:
+        """Seconds until it is done, about, by the median of the last jobs; None once it is over."""
+        with self._lock:
+            if job.is_over:
+                return None
+            if job.state == "queued":
+                return self._wait(job) + self._median()
+            return self._rest(job)
+
+    def cancel(self, job: Job, why: BaseException | None = None) -> None:
+        """Takes a job out of the line, or stops it before its next network run."""
+        reason = why or Cancelled("the job was cancelled")
+        with self._lock:
+            if job.state == "queued":
+                self._waiting[job.owner].remove(job)
+                self._end(job, error=reason)
+            elif job.state == "running":
+                job.stop(reason)
+        job.changed()
+
+    def close(self, grace: float = 30.0) -> None:
+        """Takes no more, refuses what waits, and lets what runs finish within `grace` seconds, then stops it."""
+        with self._lock:
+            self._is_draining = True
+            refused = [job for queue in self._waiting.values() for job in queue]
+            self._waiting.clear()
+            for job in refused:
+                self._end(job, error=Draining())
+            self._lock.notify_all()
+        for job in refused:
+            job.changed()
+        until = time.monotonic() + grace
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        for job in tuple(self._running):
+            job.stop(Draining())
+        for thread in self._threads:
+            thread.join(grace)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                while not self._waiting and not self._is_draining:
+                    self._lock.wait()
+                if not self._waiting:
+                    return
+                owner, queue = next(iter(self._waiting.items()))
+                job = queue.popleft()
+                del self._waiting[owner]
+                if queue:
+                    self._waiting[owner] = queue  # at the end: the others' turn comes first
+                job.state, job.started = "running", time.monotonic()
+                self._running.append(job)
+                self.started += 1
+            job.changed()
+            result = error = None
+            try:
+                result = job.work(job)
+            except CycloramaError as raised:
+                error = job._why or raised if isinstance(raised, Cancelled) else raised
+            except Exception as raised:
+                _logger.exception("a job failed")
+                error = raised
+            with self._lock:
+                self._running.remove(job)
+                self.stopped += 1
+                self._end(job, result, error)
+            job.changed()
+
+    def _end(self, job: Job, result: Any = None, error: BaseException | None = None) -> None:
+        job.finished = time.monotonic()
+        job.result, job.error = result, error
+        job.state = "done" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
+        job.work = _nothing  # and the photo that it holds
+        if error is None and job.started is not None:
+            self._durations.append(job.finished - job.started)
+            job.progress = 1.0
+        for owner in [owner for owner, queue in self._waiting.items() if not queue]:
+            del self._waiting[owner]
+
+    def _expire(self, job: Job) -> None:
+        if not job.is_over:
+            self.cancel(job, DeadlineExceeded(f"not done within {job.deadline:g} s; post it to /v1/jobs"))
+
+    def _count(self) -> int:
+        return sum(len(queue) for queue in self._waiting.values())
+
+    def _median(self) -> float:
+        return statistics.median(self._durations) if self._durations else _GUESS
+
+    def _place(self, job: Job) -> int | None:
+        if job.state != "queued":
+            return None
+        own = self._waiting[job.owner].index(job)
+        owners = list(self._waiting)
+        turn = owners.index(job.owner)
+        # Each round takes one of every owner that has one left; before it come `own` rounds, and part of another.
+        return own + sum(
+            min(len(self._waiting[owner]), own + (1 if number < turn else 0))
+            for number, owner in enumerate(owners)
+            if number != turn
+        )
+
+    def _rest(self, job: Job) -> float:
+        assert job.started is not None
+        return max(0.0, self._median() - (time.monotonic() - job.started))
+
+    def _wait(self, job: Job) -> float:
+        rest = min((self._rest(one) for one in self._running), default=0.0) if self.running >= self.workers else 0.0
+        return rest + (self._place(job) or 0) * self._median() / self.workers
+
+    def _keep(self, job: Job) -> None:
+        self._forget()
+        self._kept[job.id] = job
+
+    def _forget(self) -> None:
+        now = time.monotonic()
+        for job_id, job in list(self._kept.items()):
+            is_old = job.finished is not None and now - job.finished > self._keep_seconds
+            if job.is_over and (is_old or len(self._kept) >= self._keep_jobs):
+                del self._kept[job_id]
+
+
+def _nothing(_: Job) -> None:
+    return None

@@ -1,0 +1,40 @@
+"""The process: uvicorn, and an orderly end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from cyclorama.serving.jobs import JobQueue
+
+_MOST_CONNECTIONS = 1000
+
+
+class _Server(uvicorn.Server):
+    """At a signal the queue refuses what waits at once, so that connections end and uvicorn with them."""
+
+    def __init__(self, config: uvicorn.Config, queue: JobQueue, grace: float) -> None:
+        super().__init__(config)
+        self._queue, self._grace = queue, grace
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """See uvicorn."""
+        threading.Thread(target=self._queue.close, args=(self._grace,), name="drain").start()
+        super().handle_exit(sig, frame)
+
+
+def run(app: FastAPI, queue: JobQueue, host: str, port: int, grace: float) -> None:
+    """Serves until a signal: what runs then is finished within `grace` seconds, and the rest refused.
+
+    Neither prompts nor pictures are logged: of requests the line and status, of the engine errors only.
+    """
+    logging.getLogger("cyclorama").setLevel(logging.ERROR)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="info", timeout_graceful_shutdown=int(grace) + 5,
+        limit_concurrency=_MOST_CONNECTIONS, server_header=False,
+    )  # fmt: skip
+    _Server(config, queue, grace).run()
