@@ -27,6 +27,7 @@ from cyclorama.commands.options import mask_model_named
     type=click.Path(path_type=Path, file_okay=False),
     help="With --masks: on your own photos NAME.jpg with NAME.png, white over the subject.",
 )
+@click.option("--serve", is_flag=True, help="What serving over HTTP adds instead, on the embedded model.")
 @click.option("--output", type=click.Path(path_type=Path), help="Where to write all figures (.json).")
 @click.option("--plots", type=click.Path(path_type=Path, file_okay=False), help="A folder to write plots into.")
 @clear_errors
@@ -38,6 +39,7 @@ def benchmark(
     masks: bool,
     mask_models: tuple[str, ...],
     photos: Path | None,
+    serve: bool,
     output: Path | None,
     plots: Path | None,
 ) -> None:
@@ -52,6 +54,7 @@ def benchmark(
       cyclorama benchmark --shapes sd15 --output figures.json --plots plots
       cyclorama benchmark --masks
       cyclorama benchmark --masks --photos ./photos --mask-model u2net-int8 --plots plots
+      cyclorama benchmark --serve
     """
     from cyclorama.benchmarks.photos import measure_photos
     from cyclorama.benchmarks.report import photo_tables, plot, tables
@@ -63,6 +66,8 @@ def benchmark(
         raise InvalidOptions("--mask-model and --photos go with --masks")
     if masks and (model or shapes or quick or (plots and not photos)):
         raise InvalidOptions("--masks goes without --model, --shapes and --quick, and --plots with --photos only")
+    if serve and (model or shapes or quick or masks or plots):
+        raise InvalidOptions("--serve goes with --output only")
     if output is not None and output.suffix != ".json":
         raise InvalidOptions(f"figures are written as .json, got {output.name!r}")
     if output is not None:
@@ -80,10 +85,15 @@ def benchmark(
             if not sys.stderr.isatty():  # where no bar is drawn; it takes long enough to be told
                 click.echo(stage, err=True)
 
-        if photos is not None:
+        if serve:
+            from cyclorama.benchmarks.serving import measure_serving, serving_tables
+
+            served = measure_serving(progress)
+            report: dict[str, Any] = {"serving": served}
+        elif photos is not None:
             named = [mask_model_named(name) for name in mask_models or ("u2net-int8",)]
             figures, sheet = measure_photos(photos, named, progress)
-            report: dict[str, Any] = {"real_photos": figures}
+            report = {"real_photos": figures}
         else:
             report = benchmark(
                 model,
@@ -93,7 +103,7 @@ def benchmark(
                 mask_models=(mask_models or ("u2net-int8",)) if masks else (),
                 progress=progress,
             )
-    click.echo(photo_tables(figures) if photos is not None else tables(report))
+    click.echo(serving_tables(served) if serve else photo_tables(figures) if photos is not None else tables(report))
     if output is not None:
         write_whole(output, (json.dumps(report, indent=1) + "\n").encode())
         click.echo(output, err=True)

@@ -70,6 +70,8 @@ def serve(
     from cyclorama.serving.service import Service
 
     tokens = Tokens.read(lines)
+    if lines and not tokens.by_name:
+        raise InvalidOptions(f"there is no token in {token_file or _VARIABLE}; give one, or leave it out")
     models: dict[str, BackgroundGenerator] = {}
     with stages("loading the mask network") as begin:
         mask_network(DEFAULT_MASK_MODEL)
@@ -81,7 +83,8 @@ def serve(
             )  # fmt: skip
     service = Service(models)
     queue = JobQueue(capacity, owners=len(tokens.by_name))
-    settings = Settings(deadline=deadline)
+    hosts = frozenset({"localhost", "127.0.0.1", "::1", host}) if _is_loopback(host) else frozenset()
+    settings = Settings(deadline=deadline, hosts=hosts)
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     token = "TOKEN" if tokens.by_name else "none"
     remark(f"""serving {", ".join(models)} at {address}; stop with Ctrl-C
@@ -95,7 +98,7 @@ def _token_lines(file: Path | None) -> list[str]:
     if file is None:
         return os.environ.get(_VARIABLE, "").split(",") if os.environ.get(_VARIABLE) else []
     try:
-        return file.read_text(encoding="utf-8").splitlines()
+        return file.read_text(encoding="utf-8").splitlines() or [""]
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidOptions(f"the tokens in {file} cannot be read ({type(error).__name__})") from error
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image, ImageFilter
 
+from cyclorama.engine.cancelling import stop_if_cancelled
 from cyclorama.engine.matting.networks import mask_network
 from cyclorama.engine.picture import Result
 
@@ -24,6 +25,7 @@ _RING = 4  # cells inside the subject's edge: where the seam is judged
 
 def object_extension(result: Result) -> float:
     """The area of growth over the subject's area, 0 or more."""
+    stop_if_cancelled()
     confidence = mask_network(_NETWORK).confidence(result.image)
     found = np.asarray(Image.fromarray(confidence).resize((_SIDE, _SIDE))) > 0.5
     alpha = result.alpha.resize((_SIDE, _SIDE), Image.Resampling.BOX)

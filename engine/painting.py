@@ -115,6 +115,7 @@ class Painting:
         sampler = make_sampler(
             options.sampler, folder.noise_schedule, options.num_inference_steps, options.timestep_spacing
         )
+        self._check()
         total = len(sampler.timesteps)
         first = total - int(total * options.strength)
         noise = rng.standard_normal(shape, np.float32) if latents is None else latents
@@ -128,6 +129,7 @@ class Painting:
             if folder.is_inpainting
             else Blending(mask, self._scene.image_latents(self._networks.vae), noise, sampler)
         )
+        self._check()
         with timed(seconds, "compile"):
             sample_shape = (1, folder.unet_config["in_channels"], *shape[2:])
             _held = unet.compile(sample_shape, guidance.texts.shape, options.token_downsampling)  # until it is painted

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Match
 
@@ -30,6 +31,7 @@ from cyclorama.serving.requests import Order, Refused, from_json, read_edit, rea
 from cyclorama.serving.service import Answer, Service
 
 _MOST_PARTS = 64  # fields and files of a form, each
+_MOST_VALUES = 100_000  # of a JSON body, about
 _MOST_TEXT = 256 * 1024  # bytes of a text field
 _KEEP_ALIVE = 15.0  # seconds between comments in a stream in which nothing happens
 
@@ -46,6 +48,7 @@ class Settings:
     upload_seconds: float = 60.0
     deadline: float = 600.0
     grace: float = 30.0
+    hosts: frozenset[str] = frozenset()
 
 
 def make_app(
@@ -64,7 +67,7 @@ def make_app(
         title="Cyclorama", version=documents.version(), description=documents.DESCRIPTION, lifespan=lifespan,
         docs_url=None, redoc_url=None,
     )  # fmt: skip
-    app.add_middleware(Guard, tokens=tokens or Tokens(), most_bytes=settings.most_bytes)
+    app.add_middleware(Guard, tokens=tokens or Tokens(), most_bytes=settings.most_bytes, hosts=settings.hosts)
     _answer_errors(app, metrics)
     api = _Api(service, queue, settings, metrics)
     app.post("/v1/images/edits", **documents.edits())(api.edits)
@@ -88,7 +91,7 @@ class _Api:
 
     async def edits(self, request: Request) -> Response:
         """The photo on a new background, by a prompt. OpenAI's API, and the engine's options."""
-        order = read_edit(await _parts(request, self._settings))
+        order = await run_in_threadpool(read_edit, await _parts(request, self._settings))
         job = self._submit(order, request)
         if order.is_streamed:
             events = _edit_events(job, self._queue, order, request_id(request))
@@ -97,22 +100,23 @@ class _Api:
 
     async def masks(self, request: Request) -> Response:
         """Where the subject of a photo is: its alpha, or the subject cut out."""
-        order = read_mask(await _parts(request, self._settings))
+        order = await run_in_threadpool(read_mask, await _parts(request, self._settings))
         work = self._metrics.watched(lambda job: self._service.mask(order, job))
-        job = self._queue.submit(work, request.state.owner, order.key, self._settings.deadline)
+        deadline = self._settings.deadline
+        job = self._queue.submit(work, request.state.owner, order.key, deadline, asked_by=request_id(request))
         return await self._answered(job, request)
 
     async def new_job(self, request: Request) -> Response:
         """The same work as /v1/images/edits, to be asked for later."""
-        order = read_edit(await _parts(request, self._settings))
+        order = await run_in_threadpool(read_edit, await _parts(request, self._settings))
         if order.is_streamed:
             raise Refused("a job has events of its own at /v1/jobs/ID/events; leave stream out", option="stream")
         job = self._submit(order, request, is_kept=True)
-        return JSONResponse(_job_response(job, self._queue), 202, {"location": f"/v1/jobs/{job.id}"})
+        return await _rendered(_job_response, job, self._queue, status=202, headers={"location": f"/v1/jobs/{job.id}"})
 
     async def job(self, job_id: str, request: Request) -> Response:
         """Where a job is, and once it is done its pictures."""
-        return JSONResponse(await run_in_threadpool(_job_response, self._found(job_id, request), self._queue))
+        return await _rendered(_job_response, self._found(job_id, request), self._queue)
 
     async def job_events(self, job_id: str, request: Request) -> Response:
         """A job's changes as they come; the last is the job when it is over."""
@@ -123,8 +127,8 @@ class _Api:
                 if not is_change:
                     yield format_sse_event(comment="waiting")
                     continue
-                body = await run_in_threadpool(_job_response, job, self._queue)
-                yield format_sse_event(data_str=json.dumps(body), event=job.state)
+                body = await run_in_threadpool(lambda: json.dumps(_job_response(job, self._queue)))
+                yield format_sse_event(data_str=body, event=job.state)
 
         return StreamingResponse(events(), media_type="text/event-stream")
 
@@ -132,7 +136,7 @@ class _Api:
         """Cancels a job: at once while it waits, within one network run while it is painted."""
         job = self._found(job_id, request)
         await run_in_threadpool(self._queue.cancel, job)
-        return JSONResponse(_job_response(job, self._queue))
+        return await _rendered(_job_response, job, self._queue)
 
     async def models(self) -> dict[str, Any]:
         """The models that were started."""
@@ -159,11 +163,16 @@ class _Api:
         self._service.check(order)
         work = self._metrics.watched(lambda job: self._service.paint(order, job))
         deadline = None if is_kept else self._settings.deadline
-        return self._queue.submit(work, request.state.owner, order.key, deadline, is_kept=is_kept)
+        return self._queue.submit(
+            work, request.state.owner, order.key, deadline, is_kept=is_kept, asked_by=request_id(request)
+        )
 
     async def _answered(self, job: Job, request: Request) -> Response:
-        answer = await _finished(job, self._queue, request)
-        return JSONResponse(await run_in_threadpool(images_response, answer))
+        await _finished(job, self._queue, request)
+        if job.error is not None:
+            self._metrics.refused(getattr(job.error, "code", "internal_error"))
+            return failed(job.error, request_id(request))
+        return await _rendered(images_response, job.result)
 
     def _found(self, job_id: str, request: Request) -> Job:
         job = self._queue.find(job_id, request.state.owner)
@@ -181,7 +190,7 @@ def _answer_errors(app: FastAPI, metrics: Metrics) -> None:
     @app.exception_handler(HTTPException)
     async def of_http(request: Request, error: HTTPException) -> Response:
         metrics.refused(str(error.status_code))
-        headers = dict(error.headers or {})
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         if error.status_code == 405:  # Starlette names the methods of the first route alone
             here = [route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE]
             headers["allow"] = ", ".join(sorted({one for route in here for one in getattr(route, "methods", ())}))
@@ -192,10 +201,16 @@ def _answer_errors(app: FastAPI, metrics: Metrics) -> None:
         first = error.errors()[0]
         return JSONResponse(shape(str(first["msg"]), 400, str(first["loc"][-1])), 400)
 
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, error: ClientDisconnect) -> Response:
+        return refusal("the client went away", 400)
+
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> Response:
         metrics.refused("internal_error")
-        return failed(error, request_id(request))
+        answer = failed(error, request_id(request))  # beyond the guard, which names the request otherwise
+        answer.headers["x-request-id"] = request_id(request)
+        return answer
 
 
 async def _parts(request: Request, settings: Settings) -> list[tuple[str, Any]]:
@@ -205,7 +220,10 @@ async def _parts(request: Request, settings: Settings) -> list[tuple[str, Any]]:
         async with asyncio.timeout(settings.upload_seconds):
             if kind == "application/json":
                 try:
-                    return from_json(json.loads(await _body(request, settings.most_bytes)))
+                    body = await _body(request, settings.most_bytes)
+                    if sum(body.count(one) for one in (b",", b"[", b"{")) > _MOST_VALUES:
+                        raise Refused("the body has too many values")
+                    return await run_in_threadpool(lambda: from_json(json.loads(body)))
                 except (ValueError, RecursionError):
                     raise Refused("the body is no JSON") from None
             if kind not in ("multipart/form-data", "application/x-www-form-urlencoded"):
@@ -216,6 +234,8 @@ async def _parts(request: Request, settings: Settings) -> list[tuple[str, Any]]:
                     (name, await value.read() if isinstance(value, UploadFile) else value)
                     for name, value in form.multi_items()
                 ]
+    except UnicodeError:
+        raise Refused("the form's charset cannot be read; use UTF-8") from None
     except TimeoutError:
         raise HTTPException(
             408, f"the request did not arrive within {settings.upload_seconds:g} s",
@@ -253,20 +273,23 @@ async def _changes(job: Job) -> AsyncIterator[bool]:
             loop.call_soon_threadsafe(changed.set)
 
     job.listen(tell)
-    while True:
-        changed.clear()
-        is_over = job.is_over
-        yield True
-        if is_over:
-            return
-        while not changed.is_set() and not job.is_over:
-            try:
-                await asyncio.wait_for(changed.wait(), _KEEP_ALIVE)
-            except TimeoutError:
-                yield False
+    try:
+        while True:
+            changed.clear()
+            is_over = job.is_over
+            yield True
+            if is_over:
+                return
+            while not changed.is_set() and not job.is_over:
+                try:
+                    await asyncio.wait_for(changed.wait(), _KEEP_ALIVE)
+                except TimeoutError:
+                    yield False
+    finally:
+        job.unlisten(tell)
 
 
-async def _finished(job: Job, queue: JobQueue, request: Request) -> Answer:
+async def _finished(job: Job, queue: JobQueue, request: Request) -> None:
     """Waits for a job; a client that goes away cancels it."""
 
     async def over() -> None:
@@ -285,12 +308,6 @@ async def _finished(job: Job, queue: JobQueue, request: Request) -> Answer:
             task.cancel()
         if not job.is_over:
             await run_in_threadpool(queue.cancel, job, Cancelled("the client went away"))
-    if job.error is not None:
-        raise job.error
-    if job.result is None:
-        raise Cancelled("the client went away")
-    answer: Answer = job.result
-    return answer
 
 
 async def _edit_events(job: Job, queue: JobQueue, order: Order, asked_by: str) -> AsyncIterator[bytes]:
@@ -303,7 +320,7 @@ async def _edit_events(job: Job, queue: JobQueue, order: Order, asked_by: str) -
                 continue
             for partial in job.partials[sent:]:
                 event = {"partial_image_index": sent, "b64_json": _base64(partial), **order.about}
-                yield _event("image_edit.partial_image", event)
+                yield await run_in_threadpool(_event, "image_edit.partial_image", event)
                 sent += 1
         if job.error is not None:
             yield format_sse_event(data_str=json.dumps(described(job.error, asked_by)[1]), event="error")
@@ -311,7 +328,8 @@ async def _edit_events(job: Job, queue: JobQueue, order: Order, asked_by: str) -
         body = await run_in_threadpool(images_response, job.result)
         for picture in body["data"]:
             event = {**picture, **order.about, "size": body["size"], "usage": body["usage"]}
-            yield _event("image_edit.completed", {**event, "cyclorama": body["cyclorama"]})
+            event["cyclorama"] = body["cyclorama"]
+            yield await run_in_threadpool(_event, "image_edit.completed", event)
     finally:
         if not job.is_over:
             queue.cancel(job, Cancelled("the client went away"))
@@ -319,6 +337,14 @@ async def _edit_events(job: Job, queue: JobQueue, order: Order, asked_by: str) -
 
 def _event(kind: str, data: dict[str, Any]) -> bytes:
     return format_sse_event(data_str=json.dumps({"type": kind, "created_at": int(time.time()), **data}), event=kind)
+
+
+async def _rendered(
+    make: Callable[..., dict[str, Any]], *given: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """An answer whose JSON, which may be long, is made in another thread."""
+    body = await run_in_threadpool(lambda: json.dumps(make(*given)).encode())
+    return Response(body, status, headers, "application/json")
 
 
 def images_response(answer: Answer) -> dict[str, Any]:

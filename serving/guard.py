@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from cyclorama.serving.errors import refusal
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cyclorama.engine.errors import InvalidOptions
+from cyclorama.serving.errors import refusal
+
+_logger = logging.getLogger("cyclorama.serving")
 
 _LEAST_LETTERS = 16
 _GUARDED = "/v1"
@@ -60,11 +63,12 @@ class Tokens:
 class Guard:
     """ASGI middleware: requests that must not come in are answered here, in the API's own shape of errors.
 
-    most_bytes: of a body.
+    most_bytes: of a body.  hosts: names by which this server may be called; empty: any. Each request is logged: its id,
+    method, path and status.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, most_bytes: int) -> None:
-        self._app, self._tokens, self._most_bytes = app, tokens, most_bytes
+    def __init__(self, app: ASGIApp, tokens: Tokens, most_bytes: int, hosts: frozenset[str] = frozenset()) -> None:
+        self._app, self._tokens, self._most_bytes, self._hosts = app, tokens, most_bytes, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -76,6 +80,7 @@ class Guard:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
+                _logger.info("%s %s %s %s", request_id, scope["method"], ascii(scope["path"]), message["status"])
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers["x-content-type-options"] = "nosniff"
@@ -87,8 +92,11 @@ class Guard:
         await (refused or self._app)(scope, receive, send_with_id)
 
     def _refused(self, scope: Scope, headers: Headers) -> ASGIApp | None:
+        host = headers.get("host", "")
+        if self._hosts and _hostname(f"//{host}") not in self._hosts:
+            return refusal("this server answers to localhost only", 403)
         origin = headers.get("origin")
-        if origin and urlsplit(origin).netloc != headers.get("host"):
+        if origin and origin.partition("://")[2] != host:
             return refusal("a web page of another site may not use this server", 403)
         if str(scope["path"]).startswith(_GUARDED):
             owner = self._tokens.owner(headers.get("authorization", ""))
@@ -96,11 +104,20 @@ class Guard:
                 return refusal("send `Authorization: Bearer TOKEN` with a token of this server", 401,
                                {"www-authenticate": "Bearer"})  # fmt: skip
             scope["state"]["owner"] = owner
+            if scope["query_string"]:
+                return refusal("fields go into the body, not into the address", 400)
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self._most_bytes:
             return refusal(
                 f"a request has at most {self._most_bytes} bytes here, got {length[:20]}", 413, {"connection": "close"}
             )
+        return None
+
+
+def _hostname(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
         return None
 
 

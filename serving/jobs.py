@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 import threading
 import time
 import uuid
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,8 +22,9 @@ _logger = logging.getLogger("cyclorama.serving")
 MOST_RETRY_AFTER = 120
 """Seconds: clients of OpenAI's honour no longer `Retry-After`."""
 _GUESS = 10.0  # seconds a job takes, before any has run
+_LAST = 5.0  # seconds that a network run may still take after it was told to stop
 _REMEMBERED = 20  # finished jobs whose median is the estimate
-_LATE = 30.0  # seconds after `Retry-After` for which a place is still held
+_EARLY, _LATE = 1.0, 30.0  # seconds before and after the time told, in which a held place can be taken
 
 
 class QueueFull(CycloramaError):
@@ -57,13 +59,14 @@ class Job:
 
     owner: whose share of the queue it counts to.  cancelled: set, the work stops before its next network run.
     progress: 0 to 1.  partials: previews so far, as files.  result, error: one of them once it is over.  is_kept:
-    found by its id after it has ended, for a while.
+    found by its id after it has ended, for a while.  asked_by: the request's id, for the log.
     """
 
     owner: str
     work: Work
     deadline: float | None
     is_kept: bool = False
+    asked_by: str = ""
     id: str = field(default_factory=lambda: f"job_{uuid.uuid4().hex}")
     created: float = field(default_factory=time.time)
     state: State = "queued"
@@ -86,10 +89,17 @@ class Job:
         """Calls the listener, from whatever thread, after each change."""
         self._listeners.append(listener)
 
+    def unlisten(self, listener: Callable[[], None]) -> None:
+        """No longer."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
     def changed(self) -> None:
         """Tells those who listen."""
         for listener in tuple(self._listeners):
             listener()
+        if self.is_over:
+            self._listeners.clear()
 
     def stop(self, why: BaseException) -> None:
         """Stops the work before its next network run; the first reason counts."""
@@ -101,23 +111,30 @@ class Job:
 class JobQueue:
     """A bounded queue, and workers that take from it: each owner's oldest job in turn. May be shared between threads.
 
-    workers: jobs that run at once.  capacity: jobs that wait; an owner may have its share of these.  owners: how many
-    share it.  keep_seconds, keep_jobs: how long, and how many, ended jobs are found by their id.
+    workers: jobs that run at once.  capacity: jobs that wait.  owners: how many share it: each may have as large a part
+    of it waiting, and as many places held.  keep_seconds, keep_jobs, keep_bytes: how long, how many of each owner's,
+    and how many bytes of all results, ended jobs are found by their id.
     """
 
     def __init__(
-        self, capacity: int = 16, workers: int = 1, owners: int = 1, keep_seconds: float = 900, keep_jobs: int = 64
+        self,
+        capacity: int = 16,
+        workers: int = 1,
+        owners: int = 1,
+        keep_seconds: float = 900,
+        keep_jobs: int = 64,
+        keep_bytes: int = 256 * 1024 * 1024,
     ) -> None:
         self.capacity = capacity
         self.workers = workers
         self.share = max(1, capacity // max(1, owners))
         self.started = self.stopped = 0
-        self._keep_seconds, self._keep_jobs = keep_seconds, keep_jobs
+        self._keep_seconds, self._keep_jobs, self._keep_bytes = keep_seconds, keep_jobs, keep_bytes
         self._lock = threading.Condition()
-        self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()  # the owner whose turn it is first
+        self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()  # the owner whose turn it is first; none empty
         self._running: list[Job] = []
         self._kept: OrderedDict[str, Job] = OrderedDict()
-        self._reserved: OrderedDict[tuple[str, str], float] = OrderedDict()  # until when
+        self._reserved: OrderedDict[tuple[str, str], float] = OrderedDict()  # from when
         self._durations: deque[float] = deque(maxlen=_REMEMBERED)
         self._is_draining = False
         self._threads = [threading.Thread(target=self._work, name=f"worker-{i}", daemon=True) for i in range(workers)]
@@ -140,50 +157,64 @@ class JobQueue:
         """Jobs that a worker has."""
         return len(self._running)
 
-    def submit(self, work: Work, owner: str, key: str, deadline: float | None = None, *, is_kept: bool = False) -> Job:
+    def submit(
+        self,
+        work: Work,
+        owner: str,
+        key: str,
+        deadline: float | None = None,
+        *,
+        is_kept: bool = False,
+        asked_by: str = "",
+    ) -> Job:
         """Puts work in line.
 
         key: of what is asked for; the same request finds the place that was held for it.  deadline: seconds from now in
         which it must be done.
         Raises QueueFull, Draining, DeadlineExceeded.
         """
+        job = Job(owner, work, deadline, is_kept, asked_by)
         with self._lock:
             if self._is_draining:
                 raise Draining
             now = time.monotonic()
-            for place in [place for place, until in self._reserved.items() if until < now]:
+            for place in [place for place, start in self._reserved.items() if now > start + _LATE]:
                 del self._reserved[place]
-            had_place = self._reserved.pop((owner, key), None) is not None
-            taken = self._count() + len(self._reserved)
-            own = len(self._waiting.get(owner, ())) + sum(place[0] == owner for place in self._reserved)
-            if not had_place and (taken >= self.capacity or own >= self.share):
-                raise self._full(owner, key, now)
-            job = Job(owner, work, deadline, is_kept)
-            queue = self._waiting.setdefault(owner, deque())
-            queue.append(job)
-            wait = self._wait(job) + self._median()
-            if deadline is not None and self._durations and wait > deadline:
-                queue.pop()
+            place = (owner, key)
+            waiting = len(self._waiting.get(owner, ()))
+            held = sum(one[0] == owner and one != place for one in self._reserved)
+            # A place that is taken when it was promised is beyond the share: what came meanwhile has filled that.
+            is_promised = now >= self._reserved.get(place, float("inf")) - _EARLY and waiting < 2 * self.share
+            if waiting + held >= self.share and not is_promised:
+                raise self._full(place, held, now)
+            before = self._wait_behind(owner, waiting)
+            if deadline is not None and self._durations and before > deadline:
                 raise DeadlineExceeded(
-                    f"this would take about {wait:.0f} s, and the limit is {deadline:g} s; post it to /v1/jobs"
+                    f"its turn would come in about {before:.0f} s, and the limit is {deadline:g} s; post it to /v1/jobs"
                 )
+            self._reserved.pop(place, None)
+            self._waiting.setdefault(owner, deque()).append(job)
             if is_kept:
-                self._keep(job)
+                self._kept[job.id] = job
+                self._forget()
             self._lock.notify()
         if deadline is not None:
             timer = threading.Timer(deadline, self._expire, (job,))
             timer.daemon = True
             timer.start()
             job.listen(lambda: timer.cancel() if job.is_over else None)
+            if job.is_over:  # before anybody listened
+                timer.cancel()
         return job
 
-    def _full(self, owner: str, key: str, now: float) -> QueueFull:
-        is_held = len(self._reserved) < self.capacity
-        wait = (len(self._reserved) + 1) * self._median() / self.workers
-        retry_after = max(1, min(MOST_RETRY_AFTER, round(wait + 0.5)))
-        if is_held:
-            self._reserved[owner, key] = now + retry_after + _LATE
-        return QueueFull(retry_after, is_held)
+    def _full(self, place: tuple[str, str], held: int, now: float) -> QueueFull:
+        start = self._reserved.get(place)
+        if start is None:
+            wait = min(MOST_RETRY_AFTER, max(1.0, (held + 1) * self._median() / self.workers))
+            start = now + wait
+            if held < self.share:
+                self._reserved[place] = start
+        return QueueFull(max(1, min(MOST_RETRY_AFTER, math.ceil(start - now))), place in self._reserved)
 
     def find(self, job_id: str, owner: str) -> Job | None:
         """A kept job of this owner's."""
@@ -211,7 +242,10 @@ class JobQueue:
         reason = why or Cancelled("the job was cancelled")
         with self._lock:
             if job.state == "queued":
-                self._waiting[job.owner].remove(job)
+                queue = self._waiting[job.owner]
+                queue.remove(job)
+                if not queue:
+                    del self._waiting[job.owner]
                 self._end(job, error=reason)
             elif job.state == "running":
                 job.stop(reason)
@@ -220,7 +254,7 @@ class JobQueue:
     def close(self, grace: float = 30.0) -> None:
         """Takes no more, refuses what waits, and lets what runs finish within `grace` seconds, then stops it."""
         with self._lock:
-            self._is_draining = True
+            is_first, self._is_draining = not self._is_draining, True
             refused = [job for queue in self._waiting.values() for job in queue]
             self._waiting.clear()
             for job in refused:
@@ -228,13 +262,13 @@ class JobQueue:
             self._lock.notify_all()
         for job in refused:
             job.changed()
-        until = time.monotonic() + grace
+        until = time.monotonic() + (grace if is_first else 0)
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         for job in tuple(self._running):
             job.stop(Draining())
         for thread in self._threads:
-            thread.join(grace)
+            thread.join(_LAST)
 
     def _work(self) -> None:
         while True:
@@ -258,7 +292,7 @@ class JobQueue:
             except CycloramaError as raised:
                 error = job._why or raised if isinstance(raised, Cancelled) else raised
             except Exception as raised:
-                _logger.exception("a job failed")
+                _logger.exception("%s of %s failed", job.id, job.asked_by)
                 error = raised
             with self._lock:
                 self._running.remove(job)
@@ -269,13 +303,13 @@ class JobQueue:
     def _end(self, job: Job, result: Any = None, error: BaseException | None = None) -> None:
         job.finished = time.monotonic()
         job.result, job.error = result, error
+        _forget_frames(error)
         job.state = "done" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
         job.work = _nothing  # and the photo that it holds
         if error is None and job.started is not None:
             self._durations.append(job.finished - job.started)
             job.progress = 1.0
-        for owner in [owner for owner, queue in self._waiting.items() if not queue]:
-            del self._waiting[owner]
+        self._forget()
 
     def _expire(self, job: Job) -> None:
         if not job.is_over:
@@ -305,19 +339,40 @@ class JobQueue:
         return max(0.0, self._median() - (time.monotonic() - job.started))
 
     def _wait(self, job: Job) -> float:
-        rest = min((self._rest(one) for one in self._running), default=0.0) if self.running >= self.workers else 0.0
-        return rest + (self._place(job) or 0) * self._median() / self.workers
+        return self._first_rest() + (self._place(job) or 0) * self._median() / self.workers
 
-    def _keep(self, job: Job) -> None:
-        self._forget()
-        self._kept[job.id] = job
+    def _wait_behind(self, owner: str, waiting: int) -> float:
+        """Seconds until the turn of one more job of this owner's."""
+        others = sum(min(len(queue), waiting + 1) for name, queue in self._waiting.items() if name != owner)
+        if self.running < self.workers and not self._count():
+            return 0.0
+        return self._first_rest() + (waiting + others) * self._median() / self.workers
+
+    def _first_rest(self) -> float:
+        return min((self._rest(one) for one in self._running), default=0.0) if self.running >= self.workers else 0.0
 
     def _forget(self) -> None:
         now = time.monotonic()
-        for job_id, job in list(self._kept.items()):
+        ended = [job for job in self._kept.values() if job.is_over]
+        nbytes = sum(_nbytes(job.result) for job in ended)
+        kept = Counter(job.owner for job in self._kept.values())
+        for job in ended:  # the oldest first
             is_old = job.finished is not None and now - job.finished > self._keep_seconds
-            if job.is_over and (is_old or len(self._kept) >= self._keep_jobs):
-                del self._kept[job_id]
+            if is_old or kept[job.owner] > self._keep_jobs or nbytes > self._keep_bytes:
+                del self._kept[job.id]
+                kept[job.owner] -= 1
+                nbytes -= _nbytes(job.result)
+
+
+def _nbytes(result: Any) -> int:
+    return int(getattr(result, "nbytes", 0))
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """The frames of a traceback hold photos, and an error may be kept for long."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _nothing(_: Job) -> None:

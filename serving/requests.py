@@ -36,6 +36,7 @@ from cyclorama.models.catalogue import SHIPPED_MASK_MODELS
 LIMITS = Limits(pixels=50_000_000, size=1024, num_inference_steps=100, prompt_length=32_000, count=10)
 """What a server accepts."""
 _MOST_PARTIAL = 3
+_LONGEST_NAME = 512
 _PRESET_OF_QUALITY: dict[str, Preset | None] = {"low": "fast", "medium": "balanced", "high": "quality", "auto": None}
 Quality = Literal["low", "medium", "high", "auto"]
 _QUALITY_OF_PRESET: dict[str | None, Quality] = {preset: name for name, preset in _PRESET_OF_QUALITY.items()}  # type: ignore[misc]
@@ -170,8 +171,8 @@ EDIT: dict[str, Field] = _table(
         Field("input_fidelity", Literal["high"], "The subject is kept pixel for pixel."),
         Field("stream", bool, "Events as they come, rather than one answer."),
         Field("partial_images", int, "With stream: previews on the way.", limits={"ge": 0, "le": _MOST_PARTIAL}),
-        Field("user", str, "Accepted, and not used."),
-        Field("safety_identifier", str, "Accepted, and not used."),
+        Field("user", str, "Whose request it is; said again in the answer as safety_identifier."),
+        Field("safety_identifier", str, "The same, by its newer name."),
         _MASK_MODEL,
         *_BRUSHES,
     ],
@@ -265,6 +266,11 @@ def _order(given: dict[str, Any], key: str) -> Order:
     backdrop = given.get("backdrop")
     if isinstance(backdrop, bytes) and len(backdrop) < 64 and backdrop.isascii():
         backdrop = backdrop.decode()
+    if backdrop == "transparent" and given.get("background") == "opaque":
+        raise Refused("the backdrop is transparent and the background opaque; leave out either", option="background")
+    for name in ("user", "safety_identifier"):
+        if len(given.get(name, "")) > _LONGEST_NAME:
+            raise Refused(f"{name} has at most {_LONGEST_NAME} characters", option=name)
     if given.get("background") == "transparent":
         if backdrop is not None:
             raise Refused("background=transparent has no backdrop; leave out either", option="backdrop")
@@ -289,6 +295,7 @@ def _order(given: dict[str, Any], key: str) -> Order:
     counting = _picked(CountOptions, given)
     if backdrop is not None:
         extra = [name for name in painting if name not in ("shadow", "colour_match")]
+        extra += ["working_size"] if "working_size" in given else []
         extra += [_CALLED.get(name, name) for name in counting] + [
             name for name in ("quality", "preset") if name in given
         ]
@@ -337,9 +344,14 @@ def _read(table: Mapping[str, Field], parts: Iterable[tuple[str, Any]]) -> tuple
     for name, value in parts:
         plain = name.removesuffix("[]")
         if plain not in table:
-            raise Refused(f"there is no field {name[:50]!r} here", option=name[:50])
+            shown = ascii(name[:50])[1:-1]
+            raise Refused(f"there is no field {shown!r} here", option=shown)
         if value is None:
             continue
+        if isinstance(value, dict) or (isinstance(value, list) and not table[plain].is_list):
+            raise Refused(f"{plain} must be one value", option=plain)
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            raise Refused(f"{plain} is no text in UTF-8", option=plain)
         data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
         digest.update(f"{name} {len(data)} ".encode() + data)
         if name != plain and table[plain].is_list:

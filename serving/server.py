@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from cyclorama.serving.jobs import JobQueue
 
-_MOST_CONNECTIONS = 1000
+_MOST_CONNECTIONS = 256
 
 
 class _Server(uvicorn.Server):
@@ -30,11 +30,16 @@ class _Server(uvicorn.Server):
 def run(app: FastAPI, queue: JobQueue, host: str, port: int, grace: float) -> None:
     """Serves until a signal: what runs then is finished within `grace` seconds, and the rest refused.
 
-    Neither prompts nor pictures are logged: of requests the line and status, of the engine errors only.
+    Neither prompts nor pictures are logged: of requests id, method, path and status, of the engine errors only.
     """
     logging.getLogger("cyclorama").setLevel(logging.ERROR)
+    served, shown = logging.getLogger("cyclorama.serving"), logging.StreamHandler()
+    shown.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    served.setLevel(logging.INFO)
+    served.addHandler(shown)
+    served.propagate = False
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="info", timeout_graceful_shutdown=int(grace) + 5,
+        app, host=host, port=port, log_level="info", access_log=False, timeout_graceful_shutdown=int(grace) + 5,
         limit_concurrency=_MOST_CONNECTIONS, server_header=False,
     )  # fmt: skip
     _Server(config, queue, grace).run()

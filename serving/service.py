@@ -29,8 +29,9 @@ from cyclorama import (
     load_photo,
 )
 from cyclorama.engine.arrays import Pixels
+from cyclorama.engine.cancelling import cancelled_by, stop_if_cancelled
 from cyclorama.engine.diffusion.tokenizer import ClipTokenizer
-from cyclorama.engine.errors import BadImage, Cancelled, CycloramaError
+from cyclorama.engine.errors import BadImage, CycloramaError
 from cyclorama.engine.growth import object_extension
 from cyclorama.engine.machine import peak_memory
 from cyclorama.engine.options import GenerationKeywords, Limits
@@ -56,6 +57,11 @@ class Answer:
     size: str
     text_tokens: int = 0
     image_tokens: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Of the pictures."""
+        return sum(len(picture) for picture in self.pictures)
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,10 @@ class Service:
         if order.backdrop is None:
             with in_own_words():
                 generator.resolve(order.prompt, order.preset, **order.painting)
+            if generator.backend == "onnx":
+                for own, full in (("cache_interval", 1), ("token_downsampling", False)):
+                    if order.painting.get(own, full) != full:
+                        raise Refused(f"{own}: ONNX Runtime runs every step in full; leave it out", option=own)
             wanted = order.counting.get("count", 1) * order.counting.get("best_of", 1)
             if wanted > self.limits.count:
                 raise Refused(f"n x best_of is at most {self.limits.count} here, got {wanted}", option="n")
@@ -109,23 +119,24 @@ class Service:
 
     def paint(self, order: Order, job: Job) -> Answer:
         """Carries out an edit: in the thread of a worker. Raises CycloramaError."""
-        with in_own_words(order.has_size):
+        with in_own_words(order.has_size), cancelled_by(job.cancelled):
             return self._paint(order, self.check(order), job)
 
     def _paint(self, order: Order, model: Model, job: Job) -> Answer:
-        with _blamed_on("image"):
-            photo = self._photo(order.photo, job)
+        digest = hashlib.sha256(order.photo).digest()
+        photo = self._photo(order.photo, digest, job)
         subject = dict(order.subject)
         size = subject.pop("size", None)
         if order.mask is not None:
             with _blamed_on("mask"):
                 subject["mask"] = _mask(order.mask, order.mask_kind, photo)
                 if (subject["mask"] == 255).all() and subject.keys() == {"mask"}:
-                    return _answer(order, [_untouched(photo)], {"notes": ["the mask leaves nothing to repaint"]})
-        cutout = self._cutout(order.photo, photo, subject, job)
+                    same = [_untouched(photo)] * order.counting.get("count", 1)
+                    return _answer(order, same, {"notes": ["the mask leaves nothing to repaint"]})
+        cutout = self._cutout(digest, photo, subject, job)
         if order.backdrop is not None:
             return _answer(order, [self._on_given(order, cutout)], {})
-        scene_key = (*_key(job.owner, order.photo, subject), model.generator.folder.vae_key, size)
+        scene_key = (job.owner, "scene", *_key(job.owner, digest, subject), model.generator.folder.vae_key, size)
         scene: Scene = self._kept.get(
             scene_key, lambda: model.generator.prepare(cutout, size=size), lambda one: one.nbytes
         )
@@ -154,9 +165,10 @@ class Service:
 
     def mask(self, order: MaskOrder, job: Job) -> Answer:
         """Finds a subject: in the thread of a worker. Raises CycloramaError."""
-        with _blamed_on("image"):
-            photo = self._photo(order.photo, job)
-        cutout = self._cutout(order.photo, photo, dict(order.subject), job)
+        digest = hashlib.sha256(order.photo).digest()
+        photo = self._photo(order.photo, digest, job)
+        with cancelled_by(job.cancelled):
+            cutout = self._cutout(digest, photo, dict(order.subject), job)
         if order.kind == "cutout":
             picture = cutout.on(Background.transparent())
             data, seconds = picture.encode("png"), picture.seconds
@@ -168,28 +180,31 @@ class Service:
         facts = {"notes": list(cutout.notes), "seconds": _rounded(seconds)}
         return Answer([data], facts, {"output_format": "png"}, f"{width}x{height}")
 
-    def _photo(self, data: bytes, job: Job) -> Photo:
-        key = (job.owner, "photo", hashlib.sha256(data).digest())
-        photo: Photo = self._kept.get(key, lambda: load_photo(data, self.limits.pixels), lambda one: one.rgb.nbytes)
+    def _photo(self, data: bytes, digest: bytes, job: Job) -> Photo:
+        def loaded() -> Photo:
+            with _blamed_on("image"):
+                return load_photo(data, self.limits.pixels)
+
+        photo: Photo = self._kept.get((job.owner, "photo", digest), loaded, lambda one: one.rgb.nbytes)
         return photo
 
-    def _cutout(self, data: bytes, photo: Photo, subject: dict[str, Any], job: Job) -> Cutout:
+    def _cutout(self, digest: bytes, photo: Photo, subject: dict[str, Any], job: Job) -> Cutout:
         for name in ("keep", "drop"):
             if name in subject:
                 with _blamed_on(name):
                     subject[name] = load_mask(subject[name], photo.size, name)
-        _stop_if_cancelled(job)
+        stop_if_cancelled()
 
         def found() -> Cutout:
             # What the network saw of this photo before is not looked at again.
-            before = self._kept.last((job.owner, "cutout", hashlib.sha256(data).digest()))
+            before = self._kept.last((job.owner, "cutout", digest))
             with _blamed_on("mask" if "mask" in subject else "image"):
                 if isinstance(before, Cutout):
                     return before.revised(**subject)
                 return cut_out(photo, most_pixels=self.limits.pixels, **subject)
 
-        cutout: Cutout = self._kept.get(_key(job.owner, data, subject), found, _cutout_bytes)
-        _stop_if_cancelled(job)
+        cutout: Cutout = self._kept.get(_key(job.owner, digest, subject), found, _cutout_bytes)
+        stop_if_cancelled()
         return cutout
 
     def _on_given(self, order: Order, cutout: Cutout) -> Picture:
@@ -244,15 +259,16 @@ class _Kept:
         return None
 
 
-def _key(owner: str, photo: bytes, subject: Mapping[str, Any]) -> tuple[Any, ...]:
+def _key(owner: str, digest: bytes, subject: Mapping[str, Any]) -> tuple[Any, ...]:
     parts = [
         (name, hashlib.sha256(value.tobytes()).digest() if isinstance(value, np.ndarray) else value)
         for name, value in sorted(subject.items())
     ]
-    return (owner, "cutout", hashlib.sha256(photo).digest(), *parts)
+    return (owner, "cutout", digest, *parts)
 
 
 def _cutout_bytes(cutout: Cutout) -> int:
+    """Beside its photo, which is kept as well."""
     arrays = (cutout.foreground, cutout.alpha, cutout.photo_alpha)
     return sum(array.nbytes for array in arrays) + cutout.looks.nbytes
 
@@ -266,11 +282,6 @@ def _blamed_on(field_name: str) -> Iterator[None]:
         if isinstance(error, BadImage) or error.option in ("colour", "background"):
             error.option = field_name
         raise
-
-
-def _stop_if_cancelled(job: Job) -> None:
-    if job.cancelled.is_set():
-        raise Cancelled("the job was cancelled")
 
 
 def _mask(data: bytes, kind: str, photo: Photo) -> Pixels:

@@ -70,7 +70,10 @@ class Background:
         Raises InvalidOptions for a cut-out, which has none.
         """
         if photo.alpha is not None:
-            raise InvalidOptions("the photo is transparent and has no background of its own to blur; give it another")
+            raise InvalidOptions(
+                "the photo is transparent and has no background of its own to blur; give it another",
+                option="background",
+            )
         size = reduced_size(photo.size[0], photo.size[1], _SIDE)
         small, subject = (
             np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX), np.float32) * np.float32(1 / 255)
@@ -90,10 +93,13 @@ class Background:
     def check_match(self) -> None:
         """Raises InvalidOptions where a colour match would be out of place."""
         if self.is_own:
-            raise InvalidOptions("the photo's own background has its light already; leave out the colour match")
+            raise InvalidOptions(
+                "the photo's own background has its light already; leave out the colour match", option="colour_match"
+            )
         if self.is_plain:
             raise InvalidOptions(
-                f"a colour match would change the colour that was asked for, {self.name}; leave it out"
+                f"a colour match would change the colour that was asked for, {self.name}; leave it out",
+                option="colour_match",
             )
 
     def fitted(self, size: tuple[int, int], icc_profile: bytes | None) -> Pixels:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from cyclorama.engine.arrays import Array, Mask, Pixels
+from cyclorama.engine.cancelling import stop_if_cancelled
 from cyclorama.engine.errors import NoSubject
 from cyclorama.engine.matting.hints import Hints
 from cyclorama.engine.matting.networks import MaskNetwork
@@ -94,6 +95,7 @@ class Looks:
         key = (network.name, view, blurred, is_bright)
         with self._lock:
             if key not in self._seen:
+                stop_if_cancelled()
                 self._seen[key] = network.confidence(image())
                 if len(self._seen) > _KEPT:
                     self._seen.popitem(last=False)

@@ -26,12 +26,14 @@ from tests.conftest import PHOTOS
         (["--host", "example.org"], "can be reached by others"),
         (["--token-file", "nowhere"], "cannot be read"),
         (["--token-file", "short"], "under 16 letters"),
+        (["--token-file", "empty", "--host", "0.0.0.0"], "there is no token in empty"),
         (["--queue", "0"], "not in the range"),
         (["--model", "nowhere"], "there is no model"),
     ],
 )
 def test_refusals(words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").write_text("# nobody yet\n\n")
     (tmp_path / "short").write_text("ann:abc\n")
     outcome = CliRunner().invoke(main, ["serve", *words])
     assert outcome.exit_code != 0
@@ -76,5 +78,6 @@ def test_a_server_from_start_to_end(tmp_path: Path) -> None:
     assert process.wait(30) in (0, -signal.SIGTERM)  # which uvicorn raises again once it is done
     said = log.read_text()
     assert "images.edit(" in said
+    assert "POST '/v1/jobs' 202" in said
     assert "zanzibar" not in said
     assert "Traceback" not in said

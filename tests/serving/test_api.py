@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from cyclorama import BackgroundGenerator, find_subject, load_photo
+from cyclorama.engine.matting.networks import OnnxMask
 from cyclorama.engine.options import SAMPLERS
 from cyclorama.serving.app import Settings
 from cyclorama.serving.guard import Tokens
@@ -98,6 +99,8 @@ def test_an_opaque_mask_gives_the_photo_back(server: Running) -> None:
     rgb = load_photo(CAT).rgb
     same = edit(server, files={"mask": rgba_mask(np.full(rgb.shape[:2], 255, np.uint8))})
     np.testing.assert_array_equal(np.asarray(picture(same)), rgb)
+    twice = edit(server, n="2", files={"mask": rgba_mask(np.full(rgb.shape[:2], 255, np.uint8))})
+    assert len(twice.json()["data"]) == 2
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "I;16", "RGB"])
@@ -175,6 +178,11 @@ def test_fields_that_exclude_each_other(server: Running) -> None:
         ({"backdrop": "nosuchcolour"}, "backdrop"),
         ({"mask_kind": "subject"}, "mask_kind"),
         ({"n": "5", "best_of": "3"}, "n"),
+        ({"backdrop": "white", "working_size": "256"}, "working_size"),
+        ({"backdrop": "white", "colour_match": "true"}, "colour_match"),
+        ({"backdrop": "transparent", "background": "opaque"}, "background"),
+        ({"cache_interval": "3"}, "cache_interval"),
+        ({"user": "x" * 1000}, "user"),
     ):
         refused(server.post(files={"image": CAT}, data={"prompt": PROMPT, **given}), param)
 
@@ -240,9 +248,14 @@ def test_json_bodies(server: Running) -> None:
         ({**body, "n": [1]}, "n"),
         ({**body, "prompt": {"a": 1}}, "prompt"),
         ({**body, "box": [1, 2, 3]}, "box"),
+        ({**body, "box": {"x": 1}}, "box"),
+        ({**body, "user": "\ud800"}, "user"),
+        ({**body, "\ud800": "x"}, "\\ud800"),
+        ({**body, "seed": [[]] * 60_000}, None),
         ({**body, "images": [{"image_url": "data:image/jpeg;base64,%%%"}]}, "image"),
     ):
-        refused(server.post(json=wrong), param)
+        text = json.dumps(wrong).encode()  # with escapes, where the client would send bytes that are no text
+        refused(server.post(content=text, headers={"content-type": "application/json"}), param)
     refused(server.post(content=b"{", headers={"content-type": "application/json"}), None)
     refused(server.post(content=b"[" * 100_000, headers={"content-type": "application/json"}), None)
     refused(server.post(content=b"[1]", headers={"content-type": "application/json"}), None)
@@ -271,6 +284,40 @@ def test_the_second_prompt_costs_no_mask(server: Running) -> None:
     assert picture(second).size == (600, 400)
     assert second.json()["cyclorama"]["seconds"]["mask"] == first["mask"]  # the very same scene
     assert time.perf_counter() - looked < 30
+
+
+def test_a_stroke_after_a_painting_costs_no_look(
+    service: Service, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = (PHOTOS / "drum.jpg").read_bytes()
+    assert picture(edit(server, image=photo))
+    looks: list[Image.Image] = []
+    confidence = OnnxMask.confidence
+
+    def counted(self: OnnxMask, image: Image.Image) -> np.ndarray[Any, Any]:
+        looks.append(image)
+        return confidence(self, image)
+
+    monkeypatch.setattr(OnnxMask, "confidence", counted)
+    size = load_photo(photo).size
+    brush = np.zeros((size[1], size[0]), np.uint8)
+    brush[:20, :20] = 255
+    assert picture(edit(server, image=photo, files={"drop": png(brush)}))
+    assert not looks
+
+
+def test_a_fault_is_told_with_the_requests_id(
+    server: Running, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(service, "paint", broken)
+    answer = edit(server)
+    assert answer.headers["x-request-id"] in refused(answer, None, 500)
+    monkeypatch.setattr(service, "check", broken)
+    answer = edit(server)
+    assert answer.headers["x-request-id"] in refused(answer, None, 500)
 
 
 def test_jobs(server: Running) -> None:
@@ -339,6 +386,11 @@ def test_every_address_answers_in_one_shape(server: Running) -> None:
     refused(answer, None)
     foreign = httpx.get(f"{server.address}/v1/models", headers={"origin": "https://elsewhere.example"})
     refused(foreign, None, 403)
+    refused(httpx.get(f"{server.address}/v1/models", headers={"origin": "http://["}), None, 403)
+    refused(server.post("/v1/images/edits?prompt=secret", files={"image": CAT}), None)
+    strange = "multipart/form-data; boundary=b; charset=undefined"
+    form = b'--b\r\ncontent-disposition: form-data; name="prompt"\r\n\r\nx\r\n--b--\r\n'
+    refused(server.post(content=form, headers={"content-type": strange}), None)
     own = httpx.get(f"{server.address}/v1/models", headers={"origin": server.address})
     assert own.json()["data"][0]["id"] == "nano"
 

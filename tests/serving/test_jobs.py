@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cyclorama import Cancelled, InvalidOptions
+from cyclorama.serving import jobs
 from cyclorama.serving.jobs import DeadlineExceeded, Draining, Job, JobQueue, QueueFull, Work
 
 
@@ -46,36 +47,49 @@ def test_owners_take_turns_and_places_say_so(gate: Gate) -> None:
     queue = JobQueue(capacity=8)
     first = queue.submit(gate.work("first"), "a", "k")
     until(lambda: first.state == "running")
-    jobs = {name: queue.submit(gate.work(name), name[0], name) for name in ("a1", "a2", "a3", "b1", "b2", "c1")}
-    assert {name: queue.place(job) for name, job in jobs.items()} == {
+    given = {name: queue.submit(gate.work(name), name[0], name) for name in ("a1", "a2", "a3", "b1", "b2", "c1")}
+    assert {name: queue.place(job) for name, job in given.items()} == {
         "a1": 0, "b1": 1, "c1": 2, "a2": 3, "b2": 4, "a3": 5,
     }  # fmt: skip
     assert queue.place(first) is None
     gate.open.set()
-    until(lambda: all(job.is_over for job in jobs.values()))
+    until(lambda: all(job.is_over for job in given.values()))
     assert gate.order == ["first", "a1", "b1", "c1", "a2", "b2", "a3"]
-    assert [job.result for job in jobs.values()] == list(jobs)
+    assert [job.result for job in given.values()] == list(given)
     queue.close()
 
 
-def test_a_full_queue_holds_a_place(gate: Gate) -> None:
+def test_a_full_queue_holds_a_place(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_GUESS", 1.3)
     queue = JobQueue(capacity=2)
-    running = queue.submit(gate.work("x"), "a", "x")
-    until(lambda: running.state == "running")
-    for name in "yz":
+    for name in "xyz":
         queue.submit(gate.work(name), "a", name)
+        until(lambda: queue.running == 1)
     with pytest.raises(QueueFull, match="a place is held") as full:
         queue.submit(gate.work("held"), "a", "held")
-    assert 1 <= full.value.retry_after <= 120
-    gate.open.set()
-    until(lambda: queue.waiting == 0 and queue.running == 0)
-    gate.open.clear()
-    queue.submit(gate.work("p"), "a", "p")
-    until(lambda: queue.running == 1)
-    queue.submit(gate.work("q"), "a", "q")  # the held place counts: one waits, and the next must not take it
+    assert full.value.retry_after == 2
+    with pytest.raises(QueueFull):  # too early
+        queue.submit(gate.work("held"), "a", "held")
+    time.sleep(0.4)  # the time told, less a second
     with pytest.raises(QueueFull):
-        queue.submit(gate.work("r"), "a", "r")
+        queue.submit(gate.work("another"), "a", "another")
     assert queue.submit(gate.work("held"), "a", "held").state == "queued"
+    gate.open.set()
+    queue.close()
+
+
+def test_asking_twice_gains_nothing(gate: Gate) -> None:
+    queue = JobQueue(capacity=4, owners=2)
+    admitted = 0
+    for number in range(30):
+        for _ in range(2):
+            try:
+                queue.submit(gate.work("x"), "a", str(number))
+                admitted += 1
+            except QueueFull:
+                pass
+    assert admitted <= 3  # one that runs, and its share
+    assert queue.submit(gate.work("b"), "b", "b").state == "queued"  # nor does it shut out others
     gate.open.set()
     queue.close()
 
@@ -123,11 +137,17 @@ def test_a_deadline_ends_what_waits_and_what_runs(gate: Gate) -> None:
         assert isinstance(job.error, DeadlineExceeded)
     assert gate.order == ["x"]
     gate.open.set()
-    queue.submit(lambda _: time.sleep(0.2), "a", "z")
-    until(lambda: queue.running == 0 and queue.waiting == 0)
+    slow = queue.submit(lambda _: time.sleep(0.2), "a", "z")
+    until(lambda: slow.is_over)
+    gate.open.clear()
+    first = queue.submit(gate.work("v"), "a", "v", deadline=5)  # nothing is before it, however slow the last was
+    until(lambda: first.state == "running")
     with pytest.raises(DeadlineExceeded, match="post it to /v1/jobs"):
         queue.submit(gate.work("w"), "a", "w", deadline=0.01)
     assert queue.waiting == 0
+    gate.open.set()
+    after = queue.submit(lambda _: 5, "b", "u")
+    until(lambda: after.result == 5)
     queue.close()
 
 
@@ -141,6 +161,8 @@ def test_a_fault_costs_no_worker(caplog: pytest.LogCaptureFixture) -> None:
     assert isinstance(refused.error, InvalidOptions)
     assert fine.result == 3
     assert caplog.text.count("Traceback") == 1
+    assert broken.id in caplog.text
+    assert broken.error.__traceback__ is None  # its frames would hold the photo
     queue.close()
 
 
@@ -180,10 +202,12 @@ def test_kept_jobs_are_their_owners_and_go() -> None:
     time.sleep(0.15)
     assert queue.find(job.id, "a") is None
     few = JobQueue(keep_jobs=3)
-    jobs = [few.submit(lambda _: 1, "a", str(i), is_kept=True) for i in range(3)]
-    until(lambda: all(job.is_over for job in jobs))
+    before = [few.submit(lambda _: 1, "a", str(i), is_kept=True) for i in range(3)]
+    until(lambda: all(job.is_over for job in before))
     newest = few.submit(lambda _: 1, "a", "new", is_kept=True)
     assert few.find(newest.id, "a") is newest
-    assert sum(few.find(job.id, "a") is not None for job in jobs) <= 2
+    assert [few.find(job.id, "a") is not None for job in before] == [False, True, True]
+    assert few.submit(lambda _: 1, "b", "other", is_kept=True)
+    assert few.find(newest.id, "a") is newest
     queue.close()
     few.close()

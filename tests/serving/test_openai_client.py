@@ -134,7 +134,7 @@ def test_a_retry_after_429_succeeds(service: Service) -> None:
         while queue.running or queue.waiting:
             time.sleep(0.01)
         for number in "12":
-            queue.submit(slow, "x", number)
+            queue.submit(slow, "everybody", number)
             _is_running(queue)
         threading.Timer(0.5, gate.set).start()
         patient = client.with_options(max_retries=1)
@@ -143,7 +143,7 @@ def test_a_retry_after_429_succeeds(service: Service) -> None:
         assert answer.parse().data
         gate.clear()
         for number in "12":
-            queue.submit(slow, "x", number)
+            queue.submit(slow, "everybody", number)
             _is_running(queue)
         with pytest.raises(openai.RateLimitError) as full:
             client.images.edit(image=CAT.read_bytes(), prompt=PROMPT, extra_body=QUICK)
