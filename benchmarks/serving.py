@@ -42,7 +42,7 @@ def measure_serving(progress: Progress) -> dict[str, Any]:
     nano with few steps, so that what serving adds is not lost in the painting. Each photo is another one, so nothing
     that is kept helps.
     """
-    with _server() as (address, process), BackgroundGenerator.load("nano") as generator:
+    with _server() as (client, process), BackgroundGenerator.load("nano") as generator:
         photos = _photos()
         overhead = {}
         for name, size in _SIZES.items():
@@ -51,7 +51,7 @@ def measure_serving(progress: Progress) -> dict[str, Any]:
                 progress(f"{name}: {number} of {_ROUNDS}")
                 data = photos(size)
                 sides["python"].append(_seconds(partial(_in_python, generator, data)))
-                sides["http"].append(_seconds(partial(_ask, address, data)))
+                sides["http"].append(_seconds(partial(_ask, client, data)))
             python, http = (np.array(seconds[1:]) for seconds in sides.values())
             overhead[name] = {
                 "python": float(np.median(python)), "http": float(np.median(http)),
@@ -60,12 +60,12 @@ def measure_serving(progress: Progress) -> dict[str, Any]:
         clients = []
         for count in _CLIENTS:
             progress(f"{count} clients")
-            clients.append(_by_clients(address, photos, count))
+            clients.append(_by_clients(client, photos, count))
         memory = []
         for number in range(_IN_A_ROW):
             if number % 50 == 0:
                 progress(f"in a row: {number} of {_IN_A_ROW}")
-            _ask(address, photos(_SMALL))
+            _ask(client, photos(_SMALL))
             memory.append(process.memory_info().rss)
     return {
         "steps": _STEPS, "overhead": overhead, "clients": clients, "in_a_row": _IN_A_ROW,
@@ -95,25 +95,26 @@ def serving_tables(figures: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _server() -> Iterator[tuple[str, psutil.Process]]:
+def _server() -> Iterator[tuple[httpx.Client, psutil.Process]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "cyclorama", "serve", "--port", str(port), "--queue", "64"]
     environment = {name: value for name, value in os.environ.items() if name != "CYCLORAMA_TOKENS"}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
-        address = f"http://127.0.0.1:{port}"
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600)
         try:
             while True:
                 try:
-                    httpx.get(f"{address}/readyz").raise_for_status()
+                    client.get("/readyz").raise_for_status()
                     break
                 except httpx.TransportError:
                     if process.poll() is not None:
                         raise
                     time.sleep(0.1)
-            yield address, psutil.Process(process.pid)
+            yield client, psutil.Process(process.pid)
         finally:
+            client.close()
             process.terminate()
 
 
@@ -146,30 +147,30 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _ask(address: str, data: bytes) -> httpx.Response:
-    answer = httpx.post(
-        f"{address}/v1/images/edits", files={"image": data},
-        data={"prompt": _PROMPT, "num_inference_steps": str(_STEPS), "seed": "1"}, timeout=600,
+def _ask(client: httpx.Client, data: bytes) -> httpx.Response:
+    answer = client.post(
+        "/v1/images/edits", files={"image": data},
+        data={"prompt": _PROMPT, "num_inference_steps": str(_STEPS), "seed": "1"},
     )  # fmt: skip
     if answer.status_code != 429:
         answer.raise_for_status()
     return answer
 
 
-def _by_clients(address: str, photos: Callable[[tuple[int, int]], bytes], count: int) -> dict[str, Any]:
+def _by_clients(client: httpx.Client, photos: Callable[[tuple[int, int]], bytes], count: int) -> dict[str, Any]:
     given = [photos(_SMALL) for _ in range(_REQUESTS)]
     health: list[float] = []
 
     def ask(data: bytes) -> tuple[float, int]:
         start = time.perf_counter()
-        status = _ask(address, data).status_code
+        status = _ask(client, data).status_code
         return time.perf_counter() - start, status
 
     start = time.perf_counter()
     with ThreadPoolExecutor(count) as pool:
         asked = [pool.submit(ask, data) for data in given]
         while not all(one.done() for one in asked):
-            health.append(_seconds(partial(httpx.get, f"{address}/healthz")))
+            health.append(_seconds(partial(client.get, "/healthz")))
             time.sleep(0.05)
     wall = time.perf_counter() - start
     done = [seconds for seconds, status in (one.result() for one in asked) if status == 200]

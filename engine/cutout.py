@@ -20,7 +20,7 @@ from cyclorama.engine.matting.foreground import foreground_colours
 from cyclorama.engine.matting.hints import Hints
 from cyclorama.engine.matting.looks import Looks
 from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL
-from cyclorama.engine.matting.subject import check, find_subject
+from cyclorama.engine.matting.subject import check, find_with_doubt
 from cyclorama.engine.notes import collected_notes, note
 from cyclorama.engine.options import MOST_PIXELS, MaskModel, SubjectKeywords, SubjectOptions, read
 from cyclorama.engine.photo import Photo, Source, load_mask, load_photo
@@ -35,7 +35,9 @@ class Cutout:
     photo, photo_alpha: as photographed, (H, W, 3) and (H, W).  placement: how the photo lies on the canvas.
     alpha (h, w), foreground (h, w, 3): on the canvas; where alpha is between 0 and 255 the foreground holds the
     subject's own colours, without the old background's.  seconds: what making it took, per stage.
-    notes: what was said meanwhile.  looks: what the mask network saw.  May be shared between threads, and pickled.
+    notes: what was said meanwhile.  doubt: how often a mask of this kind is wrong, 0 to 1; None where that is not
+    known: with hints, a given mask, or another network than the default.  looks: what the mask network saw.
+    May be shared between threads, and pickled.
     """
 
     photo: Photo
@@ -45,6 +47,7 @@ class Cutout:
     foreground: Pixels
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    doubt: float | None = None
     looks: Looks = field(default_factory=Looks, repr=False, compare=False)
     _most_pixels: int = MOST_PIXELS
 
@@ -106,6 +109,7 @@ class Cutout:
             seconds=seconds,
             peak_memory=peak_memory(),
             notes=self.notes,
+            doubt=self.doubt,
             icc_profile=self.photo.icc_profile,
             exif=self.photo.exif,
             xmp=self.photo.xmp,
@@ -138,28 +142,31 @@ def _cut_out(photo: Photo, asked: SubjectOptions, looks: Looks, seconds: dict[st
         with timed(seconds, "mask"):
             mask = None if asked.mask is None else load_mask(asked.mask, photo.size)
             hints = Hints.read(photo.size, asked.box, asked.keep, asked.drop)
-            alpha = _alpha(photo, mask, asked.mask_model, hints, looks)
+            alpha, doubt = _alpha(photo, mask, asked.mask_model, hints, looks)
         placed = placement(asked, alpha)
     with timed(seconds, "edges"):
         # A photo's own transparency is that of a cut-out, which holds its own colours already.
         colours = photo.rgb if alpha is photo.alpha else foreground_colours(photo.rgb, alpha)
         foreground, placed_alpha = placed.place(colours, alpha)
-    return Cutout(photo, alpha, placed, placed_alpha, foreground, seconds, (*photo.notes, *notes), looks, most_pixels)
+    said = (*photo.notes, *notes)
+    return Cutout(photo, alpha, placed, placed_alpha, foreground, seconds, said, doubt, looks, most_pixels)
 
 
 def subject_alpha(photo: Photo, asked: SubjectOptions) -> Pixels:
     """The mask alone, (H, W): what `cut_out` would take. Raises BadImage, NoSubject, InvalidOptions."""
     mask = None if asked.mask is None else load_mask(asked.mask, photo.size)
-    return _alpha(photo, mask, asked.mask_model, Hints.read(photo.size, asked.box, asked.keep, asked.drop), Looks())
+    return _alpha(photo, mask, asked.mask_model, Hints.read(photo.size, asked.box, asked.keep, asked.drop), Looks())[0]
 
 
-def _alpha(photo: Photo, mask: Pixels | None, mask_model: MaskModel | None, hints: Hints, looks: Looks) -> Pixels:
-    """From a given mask, the photo's own transparency, or a mask network."""
+def _alpha(
+    photo: Photo, mask: Pixels | None, mask_model: MaskModel | None, hints: Hints, looks: Looks
+) -> tuple[Pixels, float | None]:
+    """From a given mask, the photo's own transparency, or a mask network; with its doubt."""
     if mask is not None:
         check(mask, "the given mask", "make it white over the subject and black elsewhere")
-        return mask
+        return mask, None
     if mask_model is None and photo.alpha is not None and not hints:
         note("the photo's own transparency is its mask; name a mask model to look for the subject instead")
         check(photo.alpha, "the photo's own transparency")
-        return photo.alpha
-    return find_subject(photo.rgb, DEFAULT_MASK_MODEL if mask_model is None else mask_model, hints, looks)
+        return photo.alpha, None
+    return find_with_doubt(photo.rgb, DEFAULT_MASK_MODEL if mask_model is None else mask_model, hints, looks)

@@ -188,6 +188,7 @@ class Painting:
             seconds={**self._scene.seconds, **seconds},
             peak_memory=peak_memory(),
             notes=(*cutout.notes, *self._notes),
+            doubt=cutout.doubt,
             icc_profile=cutout.photo.icc_profile,
             exif=cutout.photo.exif,
             xmp=marked_as_painted(cutout.photo.xmp),

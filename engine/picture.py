@@ -26,7 +26,7 @@ class Picture:
     by, L.  background: what lies behind it, as image.  background_name: the given one's name, or the prompt.
     shadow, colour_match: whether the background was to get a shadow and the photo's light.
     seconds: wall time per stage.  peak_memory: of the process so far, whatever else it did, in bytes.
-    notes: what a person should hear of this picture.
+    notes: what a person should hear of this picture.  doubt: of its mask, see `Cutout`.
     """
 
     image: Image.Image
@@ -38,6 +38,7 @@ class Picture:
     seconds: dict[str, float]
     peak_memory: int
     notes: tuple[str, ...] = ()
+    doubt: float | None = None
     icc_profile: bytes | None = dataclasses.field(default=None, repr=False)
     exif: bytes | None = dataclasses.field(default=None, repr=False)
     xmp: bytes | None = dataclasses.field(default=None, repr=False)
@@ -88,6 +89,7 @@ class Picture:
             "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
             "peak_memory": self.peak_memory,
             "notes": list(self.notes),
+            "doubt": None if self.doubt is None else round(self.doubt, 3),
         }
 
 

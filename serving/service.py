@@ -177,7 +177,7 @@ class Service:
                 Image.fromarray(cutout.photo_alpha).save(file, "png")
                 data, seconds = file.getvalue(), cutout.seconds
         width, height = photo.size
-        facts = {"notes": list(cutout.notes), "seconds": _rounded(seconds)}
+        facts = {"notes": list(cutout.notes), "doubt": _doubt(cutout), "seconds": _rounded(seconds)}
         return Answer([data], facts, {"output_format": "png"}, f"{width}x{height}")
 
     def _photo(self, data: bytes, digest: bytes, job: Job) -> Photo:
@@ -357,9 +357,13 @@ def _answer(
     notes = list(dict.fromkeys(note for picture in pictures for note in picture.notes)) + extra.pop("notes", [])
     width, height = pictures[0].image.size
     facts = {
-        **extra, "notes": notes, "seconds": _rounded(seconds), "preset": order.preset,
+        **extra, "notes": notes, "doubt": _doubt(pictures[0]), "seconds": _rounded(seconds), "preset": order.preset,
     }  # fmt: skip
     return Answer(files, facts, order.about, f"{width}x{height}", text_tokens, image_tokens)
+
+
+def _doubt(found: Cutout | Picture) -> float | None:
+    return None if found.doubt is None else round(found.doubt, 3)
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:

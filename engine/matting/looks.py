@@ -25,6 +25,7 @@ _MARGIN = 0.25  # around the subject, of its longer side: what the network sees 
 _WHOLE = 0.85  # of the photo's area: a second look at so much of it would show nothing new
 _OF_SECOND = 0.5  # weight of the second look's log odds beside the first's
 _OF_BESIDE = 0.7  # and of the second network's
+_DOUBT = (-2.66, 3.10, 3.64)  # logistic regression: constant, of disagreement, of what is unsure
 _DARK, _LIT = 64, 110  # mean grey levels: a photo below the first is looked at as if it had the second, too
 _AROUND_STROKES = 1.0  # of their longer side
 _OPEN = 0.3  # a confidence that leaves it to the colours
@@ -62,6 +63,19 @@ class View(NamedTuple):
             max(0, int(self.left - more)), max(0, int(self.top - more)),
             min(size[0], int(np.ceil(self.right + more))), min(size[1], int(np.ceil(self.bottom + more))),
         )  # fmt: skip
+
+
+class Seen(NamedTuple):
+    """What came of looking: where, the confidence there (h, w), what is not the subject, (H, W) of the view, and doubt.
+
+    doubt: how often a mask of this kind has an IoU under 0.8, 0 to 1; None where it was not measured: with hints, and
+    with another network than the default.
+    """
+
+    view: View
+    confidence: Array
+    dropped: Mask
+    doubt: float | None = None
 
 
 class Looks:
@@ -110,7 +124,7 @@ class Looks:
         self.__dict__.update(state, _lock=Lock())
 
 
-def at_large(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tuple[View, Array, Mask]:
+def at_large(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> Seen:
     """Looks for the subject anywhere: where it is, the network's confidence there, and what there is not of it."""
     height, width = rgb.shape[:2]
     photo = Image.fromarray(rgb)
@@ -137,7 +151,18 @@ def at_large(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> t
         confidence = np.maximum(confidence, np.float32(_OPEN))
     size = (view.right - view.left, view.bottom - view.top)
     dropped = _seen_in(unwanted.astype(np.float32), view, (width, height)) > 0.5
-    return view, confidence, np.asarray(Image.fromarray(dropped).resize(size, Image.Resampling.NEAREST))
+    doubt = None if hints or network.beside is None else _doubt(network, network.beside, photo, looks, confidence)
+    return Seen(view, confidence, np.asarray(Image.fromarray(dropped).resize(size, Image.Resampling.NEAREST)), doubt)
+
+
+def _doubt(network: MaskNetwork, beside: MaskNetwork, photo: Image.Image, looks: Looks, confidence: Array) -> float:
+    """By how far the two networks disagree on the whole photo, and how much of the subject's area is unsure."""
+    whole = View(0, 0, *photo.size)
+    one, other = (resized(looks.at(each, whole, lambda: photo), (GRID, GRID)) > CERTAIN for each in (network, beside))
+    disagreement = 1 - int((one & other).sum()) / max(1, int((one | other).sum()))
+    unsure = int(((confidence > 0.1) & (confidence < 0.9)).sum()) / max(1, int((confidence > 0.5).sum()))
+    odds = _DOUBT[0] + _DOUBT[1] * disagreement + _DOUBT[2] * min(unsure, 1.0)
+    return float(1 / (1 + np.exp(-odds)))
 
 
 def _seen_at_first(network: MaskNetwork, photo: Image.Image, looks: Looks) -> Array:
@@ -166,7 +191,7 @@ def _brightened(photo: Image.Image, mean: float) -> Image.Image:
     return photo.point(np.round((np.arange(256) / 255) ** gamma * 255).astype(int).tolist() * 3)
 
 
-def in_box(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tuple[View, Array, Mask]:
+def in_box(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> Seen:
     """Looks at a box from nearer and farther, and once with what lies around it blurred; their mean log odds.
 
     The odds are raised until what is more likely subject than not comes near to all four sides of the box; where
@@ -203,7 +228,7 @@ def in_box(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tup
     )
     faint = _reaching_all_sides(confidence[rows, columns])
     raised = confidence * (1 - faint) / (confidence * (1 - faint) + (1 - confidence) * faint)
-    return view, raised.astype(np.float32), np.asarray(view.of(outside), np.bool_)
+    return Seen(view, raised.astype(np.float32), np.asarray(view.of(outside), np.bool_))
 
 
 def _reaching_all_sides(confidence: Array) -> float:

@@ -16,9 +16,11 @@ from cyclorama.engine.matting.hints import Hints
 from cyclorama.engine.matting.looks import Looks, at_large, in_box, no_subject
 from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL, MaskNetwork, mask_network
 from cyclorama.engine.matting.regions import clean, enlarged, label
+from cyclorama.engine.notes import note
 from cyclorama.engine.options import MaskModel
 
 _LEAST_SHARE, _MOST_SHARE = 0.0005, 0.995  # of the photo's area
+_DOUBTFUL = 0.5
 _CHANGE_SIDE, _CHANGE = 512, 48  # alphas before and after a stroke: cells along the longer side, and grey levels
 
 
@@ -33,6 +35,13 @@ def find_subject(
     looks: what was seen of this photo before, and is kept for the next time.
     Raises NoSubject when there is none, and what `mask_network` raises.
     """
+    return find_with_doubt(rgb, mask_model, hints, looks)[0]
+
+
+def find_with_doubt(
+    rgb: Pixels, mask_model: MaskModel = DEFAULT_MASK_MODEL, hints: Hints | None = None, looks: Looks | None = None
+) -> tuple[Pixels, float | None]:
+    """As `find_subject`, and how doubtful the alpha is: see `engine.matting.looks.Seen`. Over a half it is noted."""
     hints = Hints() if hints is None else hints
     if not isinstance(hints, Hints):
         raise InvalidOptions(f"hints must be Hints, got {shown(hints)}")
@@ -43,19 +52,21 @@ def find_subject(
     if not isinstance(looks, Looks):
         raise InvalidOptions(f"looks must be Looks, got {shown(looks)}")
     network = mask_network(mask_model)
-    alpha = _find(network, rgb, hints, looks)
+    alpha, doubt = _find(network, rgb, hints, looks)
     if hints.drop is not None:
         # It takes away where it lies, whatever else the network and the colours would now make of the photo.
-        before = _find(network, rgb, dataclasses.replace(hints, drop=None), looks)
+        before, _ = _find(network, rgb, dataclasses.replace(hints, drop=None), looks)
         alpha = np.where(_changed_around(hints.drop, before, alpha), alpha, before)
         alpha[hints.drop] = 0
     check(alpha, network.name)
-    return alpha
+    if doubt is not None and doubt > _DOUBTFUL:
+        note(f"the mask is doubtful ({doubt:.0%} of such masks are wrong): look at it; a box around the subject helps")
+    return alpha, doubt
 
 
-def _find(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> Pixels:
+def _find(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tuple[Pixels, float | None]:
     look = in_box if hints.box else at_large
-    view, confidence, dropped = look(network, rgb, hints, looks)
+    view, confidence, dropped, doubt = look(network, rgb, hints, looks)
     crop = np.asarray(view.of(rgb), np.uint8)
     keep = None if hints.keep is None else np.asarray(view.of(hints.keep), np.bool_)
     if hints.drop is not None:
@@ -69,7 +80,7 @@ def _find(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> Pixe
     alpha[where][dropped] = 0  # what was filled there as a hole is none
     if hints.keep is not None:
         alpha[hints.keep] = 255
-    return alpha
+    return alpha, doubt
 
 
 def _changed_around(stroke: Mask, before: Pixels, after: Pixels) -> Mask:

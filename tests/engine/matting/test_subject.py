@@ -10,12 +10,14 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from cyclorama import (
+    Background,
     BackgroundGenerator,
     BadImage,
     Hints,
     InvalidOptions,
     NoSubject,
     SubjectOptions,
+    cut_out,
     find_subject,
     load_photo,
 )
@@ -239,6 +241,22 @@ def test_what_is_left_out_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert found[235, 750] == 255
     assert not found[:, :400].any()
     assert "what is blurred or cut off by the border beside the subject was left out" in caplog.text
+
+
+def test_doubt_is_told_where_it_is_known(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cup on a table is sure; a cat half out of focus is less so. Hints and other networks have no number."""
+    rgb = load_photo(PHOTOS / "coffee.jpg").rgb
+    sure, unsure = cut_out(rgb), cut_out(PHOTOS / "cat.jpg")
+    assert sure.doubt is not None
+    assert unsure.doubt is not None
+    assert sure.doubt < 0.1 < 0.2 < unsure.doubt
+    assert "doubtful" not in caplog.text
+    monkeypatch.setattr("cyclorama.engine.matting.subject._DOUBTFUL", sure.doubt / 2)
+    assert any("the mask is doubtful" in note for note in cut_out(rgb).notes)
+    assert cut_out(rgb, box=(100, 50, 400, 300)).doubt is None
+    assert cut_out(rgb, mask_model="u2netp").doubt is None
+    picture = sure.on(Background.colour("white"))
+    assert picture.summary()["doubt"] == round(sure.doubt, 3)
 
 
 def test_a_dark_photo_is_looked_at_brightened_too(monkeypatch: pytest.MonkeyPatch) -> None:
