@@ -31,7 +31,7 @@ _SIZES = {"2 megapixels": (1732, 1155), "12 megapixels": (4242, 2828)}
 _ROUNDS = 7
 _CLIENTS = (1, 4, 16)
 _REQUESTS = 32  # for each number of clients
-_IN_A_ROW = 500
+_IN_A_ROW = 300
 _FIRST = 100  # of these, after which memory is looked at
 _SMALL = (451, 300)
 

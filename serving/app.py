@@ -172,6 +172,8 @@ class _Api:
         if job.error is not None:
             self._metrics.refused(getattr(job.error, "code", "internal_error"))
             return failed(job.error, request_id(request))
+        if job.result is None:  # nobody reads this
+            return refusal("the client went away", 400)
         return await _rendered(images_response, job.result)
 
     def _found(self, job_id: str, request: Request) -> Job:

@@ -55,7 +55,10 @@ def in_own_words(has_size: bool = False) -> Iterator[None]:
     except CycloramaError as error:
         if not isinstance(error, Refused):
             called = {**_CALLED, "canvas": "size"} if has_size else _CALLED
-            error.option = called.get(error.option or "", error.option)
+            own = error.option or ""
+            if own in called:
+                error.option = called[own]
+                error.args = (str(error).replace(f"{own} must", f"{called[own]} must"),)
         raise
 
 

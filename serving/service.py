@@ -39,7 +39,9 @@ from cyclorama.engine.photo import load_mask
 from cyclorama.serving.jobs import Job
 from cyclorama.serving.requests import LIMITS, MaskOrder, Order, Refused, in_own_words
 
-_KEPT_BYTES = 512 * 1024 * 1024
+_KEPT_BYTES = 256 * 1024 * 1024
+_OF_SCENES = frozenset({"photo", "mask", "edges", "vae_encode"})  # stages
+_OWN_SPACING = ("dpmpp_2m_karras", "lcm", "tcd")
 _ALPHA_KINDS = ("LA", "RGBA", "PA", "La", "RGBa")
 
 
@@ -106,8 +108,18 @@ class Service:
             )
         generator = self.models[name].generator
         if order.backdrop is None:
+            given = order.painting
             with in_own_words():
-                generator.resolve(order.prompt, order.preset, **order.painting)
+                resolved = generator.resolve(order.prompt, order.preset, **given)
+            if "timestep_spacing" in given and resolved.sampler in _OWN_SPACING:
+                raise Refused(
+                    f"timestep_spacing: {resolved.sampler} has its own; name another sampler", option="timestep_spacing"
+                )
+            if "guidance_interval" in given and resolved.guidance_scale <= 1:
+                raise Refused(
+                    "guidance_interval: there is no guidance at a guidance_scale of 1 or less",
+                    option="guidance_interval",
+                )
             if generator.backend == "onnx":
                 for own, full in (("cache_interval", 1), ("token_downsampling", False)):
                     if order.painting.get(own, full) != full:
@@ -137,6 +149,7 @@ class Service:
         if order.backdrop is not None:
             return _answer(order, [self._on_given(order, cutout)], {})
         scene_key = (job.owner, "scene", *_key(job.owner, digest, subject), model.generator.folder.vae_key, size)
+        known = _OF_SCENES if self._kept.has(scene_key) else frozenset()
         scene: Scene = self._kept.get(
             scene_key, lambda: model.generator.prepare(cutout, size=size), lambda one: one.nbytes
         )
@@ -160,7 +173,7 @@ class Service:
             extra["seeds"] = [result.seed for result in results]
         width, height = results[0].working_size
         return _answer(
-            order, results, extra, len(model.tokenizer.encode(order.prompt)), width * height // 64 * len(results)
+            order, results, extra, len(model.tokenizer.encode(order.prompt)), width * height // 64 * len(results), known
         )
 
     def mask(self, order: MaskOrder, job: Job) -> Answer:
@@ -198,7 +211,7 @@ class Service:
         def found() -> Cutout:
             # What the network saw of this photo before is not looked at again.
             before = self._kept.last((job.owner, "cutout", digest))
-            with _blamed_on("mask" if "mask" in subject else "image"):
+            with _blamed_on(next((name for name in ("mask", "box", "keep", "drop") if name in subject), "image")):
                 if isinstance(before, Cutout):
                     return before.revised(**subject)
                 return cut_out(photo, most_pixels=self.limits.pixels, **subject)
@@ -234,6 +247,11 @@ class _Kept:
         """Of all of them, by their own measure."""
         with self._lock:
             return sum(measure(value) for value, measure in self._values.values())
+
+    def has(self, key: tuple[Any, ...]) -> bool:
+        """Whether that key's value is kept."""
+        with self._lock:
+            return key in self._values
 
     def get(self, key: tuple[Any, ...], make: Callable[[], Any], measure: Callable[[Any], int]) -> Any:
         """The value of that key, made where there is none."""
@@ -306,6 +324,10 @@ def _mask(data: bytes, kind: str, photo: Photo) -> Pixels:
             "mask_kind=subject if it is white over the subject",
             option="mask",
         )
+    if alpha is not None and not alpha.any():
+        raise BadImage(
+            "the mask is transparent all over, so nothing would be kept; make it opaque over the subject", option="mask"
+        )
     if alpha is None:
         raise BadImage(
             f"the mask is {size[0]}x{size[1]} but the photo is {photo.size[0]}x{photo.size[1]}; make it the size of "
@@ -344,15 +366,22 @@ def _encoded(image: Image.Image, order: Order) -> bytes:
 
 
 def _answer(
-    order: Order, pictures: list[Any], extra: dict[str, Any], text_tokens: int = 0, image_tokens: int = 0
+    order: Order,
+    pictures: list[Any],
+    extra: dict[str, Any],
+    text_tokens: int = 0,
+    image_tokens: int = 0,
+    known: frozenset[str] = frozenset(),
 ) -> Answer:
+    """known: stages whose work was done for an earlier request."""
     how = order.encoding
     start = time.perf_counter()
     files = [picture.encode(how.format, quality=how.quality, max_bytes=how.max_bytes) for picture in pictures]
-    seconds: dict[str, float] = {}
-    for picture in pictures:
+    seconds = {stage: value for stage, value in pictures[0].seconds.items() if stage not in known}
+    for picture in pictures[1:]:
         for stage, value in picture.seconds.items():
-            seconds[stage] = seconds.get(stage, 0.0) + value
+            if stage not in _OF_SCENES:  # which were made once
+                seconds[stage] = seconds.get(stage, 0.0) + value
     seconds["encode"] = time.perf_counter() - start
     notes = list(dict.fromkeys(note for picture in pictures for note in picture.notes)) + extra.pop("notes", [])
     width, height = pictures[0].image.size
