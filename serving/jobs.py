@@ -11,7 +11,7 @@ import uuid
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cyclorama.engine.errors import Cancelled, CycloramaError
 
@@ -108,6 +108,14 @@ class Job:
         self.cancelled.set()
 
 
+class _Place(NamedTuple):
+    """Held for a request, from a time on."""
+
+    owner: str
+    key: str
+    start: float
+
+
 class JobQueue:
     """A bounded queue, and workers that take from it: each owner's oldest job in turn. May be shared between threads.
 
@@ -134,7 +142,7 @@ class JobQueue:
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()  # the owner whose turn it is first; none empty
         self._running: list[Job] = []
         self._kept: OrderedDict[str, Job] = OrderedDict()
-        self._reserved: OrderedDict[tuple[str, str], float] = OrderedDict()  # from when
+        self._held: list[_Place] = []
         self._durations: deque[float] = deque(maxlen=_REMEMBERED)
         self._is_draining = False
         self._threads = [threading.Thread(target=self._work, name=f"worker-{i}", daemon=True) for i in range(workers)]
@@ -178,21 +186,20 @@ class JobQueue:
             if self._is_draining:
                 raise Draining
             now = time.monotonic()
-            for place in [place for place, start in self._reserved.items() if now > start + _LATE]:
-                del self._reserved[place]
-            place = (owner, key)
+            self._held = [place for place in self._held if now <= place.start + _LATE]
+            due = [one for one in self._held if (one.owner, one.key) == (owner, key) and now >= one.start - _EARLY]
             waiting = len(self._waiting.get(owner, ()))
-            held = sum(one[0] == owner and one != place for one in self._reserved)
+            held = sum(place.owner == owner for place in self._held)
             # A place that is taken when it was promised is beyond the share: what came meanwhile has filled that.
-            is_promised = now >= self._reserved.get(place, float("inf")) - _EARLY and waiting < 2 * self.share
-            if waiting + held >= self.share and not is_promised:
-                raise self._full(place, held, now)
+            if waiting + held >= self.share and not (due and waiting < 2 * self.share):
+                raise self._full(owner, key, held, now)
             before = self._wait_behind(owner, waiting)
             if deadline is not None and self._durations and before > deadline:
                 raise DeadlineExceeded(
                     f"its turn would come in about {before:.0f} s, and the limit is {deadline:g} s; post it to /v1/jobs"
                 )
-            self._reserved.pop(place, None)
+            if due:
+                self._held.remove(due[0])
             self._waiting.setdefault(owner, deque()).append(job)
             if is_kept:
                 self._kept[job.id] = job
@@ -207,14 +214,13 @@ class JobQueue:
                 timer.cancel()
         return job
 
-    def _full(self, place: tuple[str, str], held: int, now: float) -> QueueFull:
-        start = self._reserved.get(place)
-        if start is None:
-            wait = min(MOST_RETRY_AFTER, max(1.0, (held + 1) * self._median() / self.workers))
-            start = now + wait
-            if held < self.share:
-                self._reserved[place] = start
-        return QueueFull(max(1, min(MOST_RETRY_AFTER, math.ceil(start - now))), place in self._reserved)
+    def _full(self, owner: str, key: str, held: int, now: float) -> QueueFull:
+        # The same request twice may be two clients, so each is held a place.
+        seconds = math.ceil(min(MOST_RETRY_AFTER, max(1.0, (held + 1) * self._median() / self.workers)))
+        is_held = held < self.share
+        if is_held:
+            self._held.append(_Place(owner, key, now + seconds))
+        return QueueFull(seconds, is_held)
 
     def find(self, job_id: str, owner: str) -> Job | None:
         """A kept job of this owner's."""

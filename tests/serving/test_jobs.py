@@ -68,12 +68,14 @@ def test_a_full_queue_holds_a_place(gate: Gate, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(QueueFull, match="a place is held") as full:
         queue.submit(gate.work("held"), "a", "held")
     assert full.value.retry_after == 2
-    with pytest.raises(QueueFull):  # too early
+    with pytest.raises(QueueFull, match="a place is held"):  # too early, or another client with the same wish
         queue.submit(gate.work("held"), "a", "held")
-    time.sleep(0.4)  # the time told, less a second
+    time.sleep(1.1)  # the time told, less a second
     with pytest.raises(QueueFull):
         queue.submit(gate.work("another"), "a", "another")
     assert queue.submit(gate.work("held"), "a", "held").state == "queued"
+    time.sleep(1)
+    assert queue.submit(gate.work("held"), "a", "held").state == "queued"  # whose place was held as well
     gate.open.set()
     queue.close()
 
