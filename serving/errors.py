@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cyclorama.serving.jobs import DeadlineExceeded, Draining, QueueFull
 from starlette.responses import JSONResponse
 
 from cyclorama.engine.errors import BadImage, Cancelled, CycloramaError, InvalidOptions
+from cyclorama.serving.jobs import DeadlineExceeded, Draining, QueueFull
 
 STATUSES = {
     400: "What was asked for cannot be done; `param` names the field.",
