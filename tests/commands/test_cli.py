@@ -160,7 +160,7 @@ def test_given_backgrounds_by_the_command() -> None:
         (["generate", CUP, "-p", "a", "--negative-prompt", "b", "--guidance-scale", "1"], 2, "does nothing"),
         (["generate", CUP, "-p", "a", "--mask", str(DATA / "cat-mask.png")], 1, "the mask is 451x300"),
         (["generate", CUP, "-p", "a", "--mask-model", "nope"], 2, "unknown mask model 'nope'"),
-        (["mask", "grey.png"], 1, "no subject found (u2netp: it is nowhere more than"),
+        (["mask", "grey.png"], 1, "no subject found (u2net-int8: it is nowhere more than"),
         (["mask", "grey.png"], 1, "say where it is (--box), try another mask model (--mask-model) or give a mask"),
         (["mask", CUP, "--box", "1,2,3"], 2, "wanted x,y,width,height"),
         (["mask", CUP, "--box", "900,0,10,10"], 2, "within the photo's 600x400"),
