@@ -65,6 +65,8 @@ def in_own_words(has_size: bool = False) -> Iterator[None]:
 class Refused(InvalidOptions):
     """A field that is missing, unknown, or cannot be honoured. option: its name."""
 
+    code = "invalid_field"
+
 
 @dataclass(frozen=True)
 class Field:

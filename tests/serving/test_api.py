@@ -431,7 +431,7 @@ def test_readiness_metrics_and_an_end(service: Service) -> None:
         edit(server, n="x")
         text = server.get("/metrics").text
         assert "cyclorama_pictures_total 1.0" in text
-        assert 'cyclorama_refusals_total{code="invalid_options"} 1.0' in text
+        assert 'cyclorama_refusals_total{code="invalid_field"} 1.0' in text
         assert 'cyclorama_stage_seconds_count{stage="denoise"} 1.0' in text
         queue.close(1)
         refused(server.get("/readyz"), None, 503)
