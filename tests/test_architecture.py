@@ -138,7 +138,7 @@ def test_the_runtime_stays_under_500_mb_and_without_torch() -> None:
         for name in names
     }
     assert sizes["openvino"] > 50e6
-    assert sum(sizes.values()) < 470e6, sizes  # pip itself takes another 20 MB
+    assert sum(sizes.values()) < 478e6, sizes  # pip and setuptools take another 20 MB
 
 
 def _exists(file: object) -> bool:
