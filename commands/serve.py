@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 
 from cyclorama.commands.console import clear_errors, remark, stages
 from cyclorama.commands.options import options_of, picked
-from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.errors import BackendUnavailable, InvalidOptions, NoHome
 from cyclorama.engine.options import LoadOptions
 
 _VARIABLE = "CYCLORAMA_TOKENS"
@@ -34,6 +35,9 @@ _VARIABLE = "CYCLORAMA_TOKENS"
 @click.option(
     "--deadline", default=600, show_default=True, type=click.IntRange(1, 86_400), help="Seconds a request may take."
 )
+@click.option(
+    "--page/--no-page", "has_page", default=None, help="The web page at /; default: where there are no tokens."
+)
 @options_of(LoadOptions)
 @clear_errors
 def serve(
@@ -44,9 +48,13 @@ def serve(
     token_file: Path | None,
     no_token: bool,
     deadline: int,
+    has_page: bool | None,
     **values: Any,
 ) -> None:
-    """Serve the HTTP API: OpenAI's image edits, masks, jobs, health and metrics. docs/api.md has it all.
+    """Serve the web page, and the HTTP API: OpenAI's image edits, masks, jobs, health and metrics.
+
+    docs/page.md and docs/api.md have it all. The page asks for no token, so where there are some it is left out unless
+    --page is said.
 
     \b
     Examples:
@@ -59,6 +67,12 @@ def serve(
         raise InvalidOptions(
             f"{host} can be reached by others: give them tokens with --token-file, or say --no-token as well"
         )
+    if has_page is None:
+        has_page = not lines and find_spec("streamlit") is not None
+        if not lines and not has_page:
+            remark('for the page as well: pip install "cyclorama[page]"')
+    elif has_page and find_spec("streamlit") is None:
+        raise BackendUnavailable('the page needs Streamlit: pip install "cyclorama[page]", or say --no-page')
     from cyclorama import BackgroundGenerator
     from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL, mask_network
     from cyclorama.models.store import named_or_folder
@@ -87,11 +101,28 @@ def serve(
     settings = Settings(deadline=deadline, hosts=hosts)
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     token = "TOKEN" if tokens.by_name else "none"
-    remark(f"""serving {", ".join(models)} at {address}; stop with Ctrl-C
+    page = f", with a page for browsers at {address}/" if has_page else ""
+    remark(f"""serving {", ".join(models)} at {address}{page}; stop with Ctrl-C
   curl {address}/v1/images/edits -H "Authorization: Bearer {token}" -F image=@cat.jpg -F prompt="a sandy beach"
   client = OpenAI(base_url="{address}/v1", api_key="{token}")
   client.images.edit(image=open("cat.jpg", "rb"), prompt="a sandy beach")""")
-    run(make_app(service, queue, tokens, settings), queue, host, port, settings.grace)
+    app = make_app(service, queue, tokens, settings)
+    if has_page:
+        from cyclorama.space.mounting import mount
+        from cyclorama.space.visits import Visits
+
+        mount(app, service, queue, Visits(_visits_folder()))
+    run(app, queue, host, port, settings.grace)
+
+
+def _visits_folder() -> Path | None:
+    """Where visits outlive a restart; None where there is no such place."""
+    from cyclorama.models.store import writable_home
+
+    try:
+        return writable_home() / "visits"
+    except NoHome:
+        return None
 
 
 def _token_lines(file: Path | None) -> list[str]:

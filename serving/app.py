@@ -15,24 +15,22 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.sse import format_sse_event
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Match
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from cyclorama.engine.errors import Cancelled, CycloramaError
 from cyclorama.serving import documents
+from cyclorama.serving.bodies import read_parts
 from cyclorama.serving.errors import described, failed, refusal, shape
 from cyclorama.serving.guard import Guard, Tokens, request_id
 from cyclorama.serving.jobs import Job, JobQueue
 from cyclorama.serving.metrics import Metrics
-from cyclorama.serving.requests import Order, Refused, from_json, read_edit, read_mask
+from cyclorama.serving.requests import Order, Refused, read_edit, read_mask
 from cyclorama.serving.service import Answer, Service
 
-_MOST_PARTS = 64  # fields and files of a form, each
-_MOST_VALUES = 100_000  # of a JSON body, about
-_MOST_TEXT = 256 * 1024  # bytes of a text field
 _KEEP_ALIVE = 15.0  # seconds between comments in a stream in which nothing happens
 
 
@@ -91,7 +89,7 @@ class _Api:
 
     async def edits(self, request: Request) -> Response:
         """The photo on a new background, by a prompt. OpenAI's API, and the engine's options."""
-        order = await run_in_threadpool(read_edit, await _parts(request, self._settings))
+        order = await run_in_threadpool(read_edit, await self._given(request))
         job = self._submit(order, request)
         if order.is_streamed:
             events = _edit_events(job, self._queue, order, request_id(request))
@@ -100,7 +98,7 @@ class _Api:
 
     async def masks(self, request: Request) -> Response:
         """Where the subject of a photo is: its alpha, or the subject cut out."""
-        order = await run_in_threadpool(read_mask, await _parts(request, self._settings))
+        order = await run_in_threadpool(read_mask, await self._given(request))
         work = self._metrics.watched(lambda job: self._service.mask(order, job))
         deadline = self._settings.deadline
         job = self._queue.submit(work, request.state.owner, order.key, deadline, asked_by=request_id(request))
@@ -108,7 +106,7 @@ class _Api:
 
     async def new_job(self, request: Request) -> Response:
         """The same work as /v1/images/edits, to be asked for later."""
-        order = await run_in_threadpool(read_edit, await _parts(request, self._settings))
+        order = await run_in_threadpool(read_edit, await self._given(request))
         if order.is_streamed:
             raise Refused("a job has events of its own at /v1/jobs/ID/events; leave stream out", option="stream")
         job = self._submit(order, request, is_kept=True)
@@ -176,11 +174,28 @@ class _Api:
             return refusal("the client went away", 400)
         return await _rendered(images_response, job.result)
 
+    async def _given(self, request: Request) -> list[tuple[str, Any]]:
+        return await read_parts(request, self._settings.most_bytes, self._settings.upload_seconds)
+
     def _found(self, job_id: str, request: Request) -> Job:
         job = self._queue.find(job_id, request.state.owner)
         if job is None:
             raise HTTPException(404, "there is no such job here; ended ones are kept for a quarter of an hour")
         return job
+
+
+def wrong_address(app: FastAPI, scope: Scope) -> Response | None:
+    """What the API answers to a request that none of its addresses takes, for whatever is mounted at / behind it."""
+    allowed = _allowed(app, scope)
+    if allowed:
+        return refusal("Method Not Allowed", 405, {"allow": allowed})
+    return refusal("Not Found", 404) if str(scope["path"]).startswith("/v1") else None
+
+
+def _allowed(app: FastAPI, scope: Scope) -> str:
+    """The methods that an address takes."""
+    here = [route for route in app.routes if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in here for method in route.methods or ()}))
 
 
 def _answer_errors(app: FastAPI, metrics: Metrics) -> None:
@@ -194,8 +209,7 @@ def _answer_errors(app: FastAPI, metrics: Metrics) -> None:
         metrics.refused(str(error.status_code))
         headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         if error.status_code == 405:  # Starlette names the methods of the first route alone
-            here = [route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE]
-            headers["allow"] = ", ".join(sorted({one for route in here for one in getattr(route, "methods", ())}))
+            headers["allow"] = _allowed(app, request.scope)
         return refusal(str(error.detail), error.status_code, headers)
 
     @app.exception_handler(RequestValidationError)
@@ -213,57 +227,6 @@ def _answer_errors(app: FastAPI, metrics: Metrics) -> None:
         answer = failed(error, request_id(request))  # beyond the guard, which names the request otherwise
         answer.headers["x-request-id"] = request_id(request)
         return answer
-
-
-async def _parts(request: Request, settings: Settings) -> list[tuple[str, Any]]:
-    """Names and values of a form or a JSON body, within the limits. Raises Refused and HTTPException."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        async with asyncio.timeout(settings.upload_seconds):
-            if kind == "application/json":
-                try:
-                    body = await _body(request, settings.most_bytes)
-                    if sum(body.count(one) for one in (b",", b"[", b"{")) > _MOST_VALUES:
-                        raise Refused("the body has too many values")
-                    return await run_in_threadpool(lambda: from_json(json.loads(body)))
-                except (ValueError, RecursionError):
-                    raise Refused("the body is no JSON") from None
-            if kind not in ("multipart/form-data", "application/x-www-form-urlencoded"):
-                raise HTTPException(415, "send multipart/form-data, or JSON with images as data: URLs")
-            _limit_body(request, settings.most_bytes)
-            async with request.form(max_files=_MOST_PARTS, max_fields=_MOST_PARTS, max_part_size=_MOST_TEXT) as form:
-                return [
-                    (name, await value.read() if isinstance(value, UploadFile) else value)
-                    for name, value in form.multi_items()
-                ]
-    except UnicodeError:
-        raise Refused("the form's charset cannot be read; use UTF-8") from None
-    except TimeoutError:
-        raise HTTPException(
-            408, f"the request did not arrive within {settings.upload_seconds:g} s",
-            {"connection": "close", "x-should-retry": "false"},
-        ) from None  # fmt: skip
-
-
-async def _body(request: Request, most_bytes: int) -> bytes:
-    _limit_body(request, most_bytes)
-    return b"".join([chunk async for chunk in request.stream()])
-
-
-def _limit_body(request: Request, most_bytes: int) -> None:
-    """Counts what comes: a chunked body has no length that could be looked at before."""
-    receive = request._receive
-    total = 0
-
-    async def counted() -> Any:
-        nonlocal total
-        message = await receive()
-        total += len(message.get("body", b""))
-        if total > most_bytes:
-            raise HTTPException(413, f"a request has at most {most_bytes} bytes here", {"connection": "close"})
-        return message
-
-    request._receive = counted
 
 
 async def _changes(job: Job) -> AsyncIterator[bool]:

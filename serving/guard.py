@@ -64,7 +64,7 @@ class Guard:
     """ASGI middleware: requests that must not come in are answered here, in the API's own shape of errors.
 
     most_bytes: of a body.  hosts: names by which this server may be called; empty: any. Each request is logged: its id,
-    method, path and status.
+    method, path and status. A websocket passes by the same hosts and origins.
     """
 
     def __init__(self, app: ASGIApp, tokens: Tokens, most_bytes: int, hosts: frozenset[str] = frozenset()) -> None:
@@ -72,6 +72,10 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
+        if scope["type"] == "websocket" and self._foreign(Headers(scope=scope)):
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -80,7 +84,7 @@ class Guard:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _logger.info("%s %s %s %s", request_id, scope["method"], ascii(scope["path"]), message["status"])
+                _logger.info("%s %s %s %s", request_id, scope["method"], _logged(scope["path"]), message["status"])
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers["x-content-type-options"] = "nosniff"
@@ -91,13 +95,19 @@ class Guard:
         refused = self._refused(scope, headers)
         await (refused or self._app)(scope, receive, send_with_id)
 
-    def _refused(self, scope: Scope, headers: Headers) -> ASGIApp | None:
+    def _foreign(self, headers: Headers) -> ASGIApp | None:
         host = headers.get("host", "")
         if self._hosts and _hostname(f"//{host}") not in self._hosts:
             return refusal("this server answers to localhost only", 403)
         origin = headers.get("origin")
         if origin and origin.partition("://")[2] != host:
             return refusal("a web page of another site may not use this server", 403)
+        return None
+
+    def _refused(self, scope: Scope, headers: Headers) -> ASGIApp | None:
+        foreign = self._foreign(headers)
+        if foreign is not None:
+            return foreign
         if str(scope["path"]).startswith(_GUARDED):
             owner = self._tokens.owner(headers.get("authorization", ""))
             if owner is None:
@@ -112,6 +122,11 @@ class Guard:
                 f"a request has at most {self._most_bytes} bytes here, got {length[:20]}", 413, {"connection": "close"}
             )
         return None
+
+
+def _logged(path: str) -> str:
+    """A path without what only its visitor may know: the page's addresses have visits' ids in them."""
+    return ascii("/page/..." if path.startswith("/page/") else path)
 
 
 def _hostname(address: str) -> str | None:

@@ -174,11 +174,13 @@ class JobQueue:
         *,
         is_kept: bool = False,
         asked_by: str = "",
+        share: int | None = None,
     ) -> Job:
         """Puts work in line.
 
         key: of what is asked for; the same request finds the place that was held for it.  deadline: seconds from now in
-        which it must be done.
+        which it must be done.  share: jobs that an owner may have waiting who is none of `owners`; to all such together
+        the queue is full when it holds `capacity`.
         Raises QueueFull, Draining, DeadlineExceeded.
         """
         job = Job(owner, work, deadline, is_kept, asked_by)
@@ -191,8 +193,10 @@ class JobQueue:
             waiting = len(self._waiting.get(owner, ()))
             held = sum(place.owner == owner for place in self._held)
             # A place that is taken when it was promised is beyond the share: what came meanwhile has filled that.
-            if waiting + held >= self.share and not (due and waiting < 2 * self.share):
-                raise self._full(owner, key, held, now)
+            most = self.share if share is None else share
+            is_full = waiting + held >= most or (share is not None and self._count() >= self.capacity)
+            if is_full and not (due and waiting < 2 * most):
+                raise self._full(owner, key, held, now, most)
             before = self._wait_behind(owner, waiting)
             if deadline is not None and self._durations and before > deadline:
                 raise DeadlineExceeded(
@@ -214,10 +218,10 @@ class JobQueue:
                 timer.cancel()
         return job
 
-    def _full(self, owner: str, key: str, held: int, now: float) -> QueueFull:
+    def _full(self, owner: str, key: str, held: int, now: float, most: int) -> QueueFull:
         # The same request twice may be two clients, so each is held a place.
         seconds = math.ceil(min(MOST_RETRY_AFTER, max(1.0, (held + 1) * self._median() / self.workers)))
-        is_held = held < self.share
+        is_held = held < most
         if is_held:
             self._held.append(_Place(owner, key, now + seconds))
         return QueueFull(seconds, is_held)

@@ -135,9 +135,8 @@ class Service:
             return self._paint(order, self.check(order), job)
 
     def _paint(self, order: Order, model: Model, job: Job) -> Answer:
-        digest = hashlib.sha256(order.photo).digest()
-        photo = self._photo(order.photo, digest, job)
-        subject = dict(order.subject)
+        photo = self.photo(order.photo, job.owner)
+        subject = _loaded_hints(order.subject, photo)
         size = subject.pop("size", None)
         if order.mask is not None:
             with _blamed_on("mask"):
@@ -145,10 +144,11 @@ class Service:
                 if (subject["mask"] == 255).all() and subject.keys() == {"mask"}:
                     same = [_untouched(photo)] * order.counting.get("count", 1)
                     return _answer(order, same, {"notes": ["the mask leaves nothing to repaint"]})
-        cutout = self._cutout(digest, photo, subject, job)
+        cutout = self.cutout(order.photo, subject, job.owner)
         if order.backdrop is not None:
             return _answer(order, [self._on_given(order, cutout)], {})
-        scene_key = (job.owner, "scene", *_key(job.owner, digest, subject), model.generator.folder.vae_key, size)
+        key = _key(job.owner, _digest(order.photo), subject)
+        scene_key = (job.owner, "scene", *key, model.generator.folder.vae_key, size)
         known = _OF_SCENES if self._kept.has(scene_key) else frozenset()
         scene: Scene = self._kept.get(
             scene_key, lambda: model.generator.prepare(cutout, size=size), lambda one: one.nbytes
@@ -178,10 +178,8 @@ class Service:
 
     def mask(self, order: MaskOrder, job: Job) -> Answer:
         """Finds a subject: in the thread of a worker. Raises CycloramaError."""
-        digest = hashlib.sha256(order.photo).digest()
-        photo = self._photo(order.photo, digest, job)
         with cancelled_by(job.cancelled):
-            cutout = self._cutout(digest, photo, dict(order.subject), job)
+            cutout = self.cutout(order.photo, order.subject, job.owner)
         if order.kind == "cutout":
             picture = cutout.on(Background.transparent())
             data, seconds = picture.encode("png"), picture.seconds
@@ -189,34 +187,39 @@ class Service:
             with io.BytesIO() as file:
                 Image.fromarray(cutout.photo_alpha).save(file, "png")
                 data, seconds = file.getvalue(), cutout.seconds
-        width, height = photo.size
+        width, height = cutout.photo.size
         facts = {"notes": list(cutout.notes), "doubt": _doubt(cutout), "seconds": _rounded(seconds)}
         return Answer([data], facts, {"output_format": "png"}, f"{width}x{height}")
 
-    def _photo(self, data: bytes, digest: bytes, job: Job) -> Photo:
+    def photo(self, data: bytes, owner: str) -> Photo:
+        """A photo from a file's bytes, kept for this owner. Raises BadImage."""
+
         def loaded() -> Photo:
             with _blamed_on("image"):
                 return load_photo(data, self.limits.pixels)
 
-        photo: Photo = self._kept.get((job.owner, "photo", digest), loaded, lambda one: one.rgb.nbytes)
+        photo: Photo = self._kept.get((owner, "photo", _digest(data)), loaded, lambda one: one.rgb.nbytes)
         return photo
 
-    def _cutout(self, digest: bytes, photo: Photo, subject: dict[str, Any], job: Job) -> Cutout:
-        for name in ("keep", "drop"):
-            if name in subject:
-                with _blamed_on(name):
-                    subject[name] = load_mask(subject[name], photo.size, name)
+    def cutout(self, data: bytes, subject: Mapping[str, Any], owner: str) -> Cutout:
+        """The subject of a photo, from the file's bytes, kept for this owner.
+
+        subject: the fields of `SubjectOptions`; `keep` and `drop` may be files' bytes. What the mask network saw of the
+        photo before is not looked at again. Raises BadImage, NoSubject, InvalidOptions, and Cancelled within
+        `cancelled_by`.
+        """
+        photo, digest = self.photo(data, owner), _digest(data)
+        asked = _loaded_hints(subject, photo)
         stop_if_cancelled()
 
         def found() -> Cutout:
-            # What the network saw of this photo before is not looked at again.
-            before = self._kept.last((job.owner, "cutout", digest))
-            with _blamed_on(next((name for name in ("mask", "box", "keep", "drop") if name in subject), "image")):
+            before = self._kept.last((owner, "cutout", digest))
+            with _blamed_on(next((name for name in ("mask", "box", "keep", "drop") if name in asked), "image")):
                 if isinstance(before, Cutout):
-                    return before.revised(**subject)
-                return cut_out(photo, most_pixels=self.limits.pixels, **subject)
+                    return before.revised(**asked)
+                return cut_out(photo, most_pixels=self.limits.pixels, **asked)
 
-        cutout: Cutout = self._kept.get(_key(job.owner, digest, subject), found, _cutout_bytes)
+        cutout: Cutout = self._kept.get(_key(owner, digest, asked), found, _cutout_bytes)
         stop_if_cancelled()
         return cutout
 
@@ -275,6 +278,19 @@ class _Kept:
                 if key[: len(beginning)] == beginning:
                     return self._values[key][0]
         return None
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _loaded_hints(subject: Mapping[str, Any], photo: Photo) -> dict[str, Any]:
+    asked = dict(subject)
+    for name in ("keep", "drop"):
+        if name in asked:
+            with _blamed_on(name):
+                asked[name] = load_mask(asked[name], photo.size, name)
+    return asked
 
 
 def _key(owner: str, digest: bytes, subject: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -20,7 +20,8 @@ from tests.conftest import ROOT
 # What each package may import of the others. Exports are verified, and calibrated, on the very engine that serves.
 ALLOWED = {
     "cli": {"commands"},
-    "commands": {"serving", "engine", "export", "models", "benchmarks"},
+    "commands": {"space", "serving", "engine", "export", "models", "benchmarks"},
+    "space": {"serving", "engine", "models"},
     "serving": {"engine", "models"},
     "benchmarks": {"engine", "export", "models"},
     "engine": {"models"},
@@ -34,7 +35,7 @@ EXPORT_MAY_USE_OF_ENGINE = {
 }  # fmt: skip
 HEAVY = (
     "torch", "transformers", "diffusers", "optimum", "rembg", "scipy", "cv2", "cyclorama.export",
-    "cyclorama.benchmarks", "cyclorama.cli", "cyclorama.serving", "fastapi",
+    "cyclorama.benchmarks", "cyclorama.cli", "cyclorama.serving", "fastapi", "cyclorama.space", "streamlit",
 )  # fmt: skip
 
 

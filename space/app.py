@@ -1,0 +1,306 @@
+"""The page, from top to bottom: the photo, its mask, what goes behind, the painting, the pictures.
+
+Streamlit runs this file for every visitor, again after each change. What it stands on is `cyclorama.space.mounting`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from cyclorama import CycloramaError
+from cyclorama.serving.jobs import Job
+from cyclorama.serving.requests import LIMITS
+from cyclorama.space import controls, editor, recipe
+from cyclorama.space.addresses import MOST_BYTES, SAMPLES
+from cyclorama.space.mask import look
+from cyclorama.space.mounting import parts
+from cyclorama.space.painting import BEHIND, paint
+from cyclorama.space.strokes import checked
+from cyclorama.space.visits import Visit
+from cyclorama.space.words import Words
+
+_SHAPES = (None, "square", "4:5", "3:4", "16:9", "9:16")
+_PRESETS = ("auto", "fast", "balanced", "quality")
+_EXAMPLES = (
+    "a sandy beach at sunset", "grey studio backdrop", "a green garden in spring", "snowy mountains",
+    "a city at night", "a wooden table by a window",
+)  # fmt: skip
+_POLL = 0.5  # seconds between looks at a job that is painted
+
+
+def page() -> None:
+    """Everything, in the order in which it is seen."""
+    words = Words(st.context.locale)
+    st.set_page_config(page_title="Cyclorama", page_icon="🖼️", layout="wide")
+    editor.frame(words.language)
+    st.title(words("title"), anchor=False)
+    st.markdown(words("what"))
+    visit = photo(words)
+    if visit is None:
+        about(words, None)
+        return
+    subject, behind = st.columns(2, gap="large")
+    with subject:
+        is_found = mask(visit.id, words)
+    with behind:
+        wish = background(visit, words)
+        begin(visit, wish, words, is_found)
+        painting(visit.id, words)
+    results(visit.id, words)
+    about(words, visit)
+
+
+def photo(words: Words) -> Visit | None:
+    """The visit, by the address or by what the browser remembers; and the way to bring it a photo."""
+    visits = parts().visits
+    told = st.query_params.get("visit", "")
+    visit = visits.find(told)
+    brought = editor.upload(
+        key="photo", where="page/photos", visit=visit, words=words, most_bytes=MOST_BYTES,
+        most_pixels=LIMITS.pixels, samples=SAMPLES if visit is None else (), is_expired=bool(told) and visit is None,
+    )  # fmt: skip
+    if brought and brought != told and (found := visits.find(brought)) is not None:
+        st.query_params["visit"] = brought
+        visit = found
+    if visit is not None:
+        controls.restore(st.session_state.setdefault("restored", visit.wish))
+    elif told and not brought:
+        st.info(words("deleted" if st.session_state.get("deleted") else "expired"))
+    return visit
+
+
+@st.fragment
+def mask(visit_id: str, words: Words) -> bool:
+    """The mask and its editor. Strokes run this part alone. Whether there is a mask."""
+    visits = parts().visits
+    visit = visits.find(visit_id)
+    if visit is None:
+        return False
+    strokes = editor.strokes_of("mask", visit)
+    trouble = None
+    before = visit
+    if strokes is not None:
+        try:
+            marks = checked(strokes, visit.size)
+            visit = visits.change(visit, lambda one: replace(one, strokes=marks)) or visit
+        except CycloramaError as error:
+            trouble = error
+    shown = None
+    with st.spinner(words("looking"), show_time=False):
+        try:
+            shown = look(parts(), visit)
+        except CycloramaError as error:
+            trouble = error
+            if visit.strokes != before.strokes:  # back to what could be found
+                try:
+                    shown = look(parts(), before)
+                except CycloramaError:
+                    shown = None
+    editor.mask(key="mask", visit=visit, shown=shown, words=words)
+    if trouble is not None:
+        st.error(words.error(trouble))
+    elif shown is not None and shown.doubt is not None and shown.doubt > 0.5:
+        st.warning(words("doubtful", doubt=round(100 * shown.doubt)))
+    return shown is not None
+
+
+def background(visit: Visit, words: Words) -> dict[str, Any]:
+    """What the visitor wishes for, by the names of a request's fields."""
+    st.subheader(words("background"), anchor=False)
+    wish: dict[str, Any] = {}
+    behind = st.segmented_control(
+        words("behind"), BEHIND, default=None if controls.key("behind") in st.session_state else "painted",
+        format_func=lambda one: words(f"behind-{one}"), key=controls.key("behind"), required=True, width="stretch",
+    )  # fmt: skip
+    wish["behind"] = behind or "painted"
+    if wish["behind"] == "painted":
+        wish |= prompt(words)
+    elif wish["behind"] == "colour":
+        st.session_state.setdefault(controls.key("colour"), "#f0f0f0")
+        wish["colour"] = st.color_picker(words("colour"), key=controls.key("colour"))
+    elif wish["behind"] == "picture":
+        editor.upload(
+            key="backdrop", where="page/backdrops", visit=visit, words=words, most_bytes=MOST_BYTES,
+            most_pixels=LIMITS.pixels, samples=(), is_expired=False,
+        )  # fmt: skip
+    else:
+        st.caption(words(f"{wish['behind']}-help"))
+    with st.expander(words("place")):
+        wish["canvas"] = st.selectbox(
+            words.option(controls.field("canvas"))[0], _SHAPES, key=controls.key("canvas"), accept_new_options=True,
+            format_func=lambda one: words("canvas-own") if one is None else one,
+            help=words.option(controls.field("canvas"))[1],
+        )  # fmt: skip
+        wish |= {name: controls.control(name, words) for name in controls.IN_PLACE}
+    with st.expander(words("advanced")):
+        wish |= advanced(wish, words)
+    return {name: value for name, value in wish.items() if value is not None}
+
+
+def prompt(words: Words) -> dict[str, Any]:
+    """The sentence, with examples; how much care; how many."""
+    example = st.session_state.pop("example", None)
+    if example:
+        st.session_state[controls.key("prompt")] = example
+    text = st.text_area(
+        words("prompt"), key=controls.key("prompt"), placeholder=_EXAMPLES[0], help=words("prompt-help"), height=90,
+        max_chars=1000,
+    )  # fmt: skip
+    st.pills(words("examples"), _EXAMPLES, key="examples", label_visibility="collapsed", on_change=_take_example)
+    care, number = st.columns([3, 2])
+    with care:
+        preset = st.segmented_control(
+            words("preset"), _PRESETS, key=controls.key("preset"), width="stretch",
+            format_func=lambda one: words(f"preset-{one}"),
+            default=None if controls.key("preset") in st.session_state else "auto", required=True,
+        )  # fmt: skip
+    with number:
+        count = st.segmented_control(
+            words("pictures"), (1, 2, 4), key=controls.key("n"), width="stretch",
+            default=None if controls.key("n") in st.session_state else 1, required=True,
+        )  # fmt: skip
+    return {"prompt": text.strip(), "preset": None if preset == "auto" else preset, "n": count or 1}
+
+
+def _take_example() -> None:
+    st.session_state["example"] = st.session_state.get("examples")
+    st.session_state["examples"] = None
+
+
+def advanced(wish: dict[str, Any], words: Words) -> dict[str, Any]:
+    """Every other option; what was left open shows what will be taken."""
+    models = list(parts().service.models)
+    chosen: dict[str, Any] = {}
+    if len(models) > 1:
+        chosen["model"] = st.selectbox(words.option(controls.field("model"))[0], models, key=controls.key("model"))
+    resolved = None
+    if wish["behind"] == "painted":
+        model = parts().service.models[chosen.get("model") or models[0]]
+        with controls.quietly():
+            resolved = model.generator.resolve(wish.get("prompt") or "a place", wish.get("preset"))
+    columns = st.columns(2)
+    names = [name for name in controls.ADVANCED if resolved is not None or name not in controls.FOR_PAINTING]
+    for number, name in enumerate(names):
+        with columns[number % 2]:
+            taken = None if name in ("seed", "negative_prompt") else getattr(resolved, name, None)
+            chosen[name] = controls.control(name, words, taken)
+    return chosen
+
+
+def begin(visit: Visit, wish: dict[str, Any], words: Words, is_found: bool) -> None:
+    """The button, and what is refused before any work."""
+    more = st.session_state.pop("more", None)
+    is_painted = wish["behind"] == "painted"
+    is_busy = running(visit) is not None
+    pressed = st.button(
+        words("paint" if is_painted else "put"), type="primary", width="stretch", disabled=is_busy or not is_found,
+        key="begin",
+    )  # fmt: skip
+    if (pressed or more) and not is_busy:
+        try:
+            paint(parts(), visit, more or wish)
+        except CycloramaError as error:
+            st.error(words.error(error))
+
+
+def running(visit: Visit) -> Job | None:
+    """The visit's job, while it is not over."""
+    found = parts().visits.find(visit.id)
+    job = parts().queue.find(found.job, visit.owner) if found and found.job else None
+    return job if job is not None and not job.is_over else None
+
+
+def painting(visit_id: str, words: Words) -> None:
+    """The job that is painted, looked at again and again until it is over."""
+    visit = parts().visits.find(visit_id)
+    if visit is None or visit.job is None:
+        return
+    job = parts().queue.find(visit.job, visit.owner)
+    if job is None:
+        _seen(visit)
+        if st.session_state.pop("watched", None) != visit.job or not visit.results:
+            st.warning(words("interrupted"))
+        return
+    if not job.is_over:
+        st.session_state["watched"] = job.id
+        watch(visit_id, job, words)
+        return
+    if job.state == "failed" and job.error is not None:
+        st.error(words.error(job.error))
+    elif job.state == "cancelled":
+        st.info(words("cancelled"))
+    else:
+        st.session_state["chosen"] = visit.results[-len(_pictures_of(visit))].name if visit.results else None
+        _seen(visit)
+
+
+def _pictures_of(visit: Visit) -> list[str]:
+    """Of the last job."""
+    last = visit.results[-1]
+    return [one.name for one in visit.results if one.wish | {"seed": 0} == last.wish | {"seed": 0}][-LIMITS.count :]
+
+
+def _seen(visit: Visit) -> None:
+    parts().visits.change(visit, lambda one: replace(one, job=None))
+
+
+@st.fragment(run_every=_POLL)
+def watch(visit_id: str, job: Job, words: Words) -> None:
+    """Where a job is. Streamlit runs this part alone, every half second."""
+    queue = parts().queue
+    if job.is_over:
+        st.rerun()
+    place, left = queue.place(job), queue.time_left(job)
+    said = words("painting") if place is None else words("waiting", place=place) if place else words("next")
+    if left is not None and left >= 1:
+        said += f" · {words('seconds-left', seconds=round(left))}"
+    st.progress(min(1.0, job.progress), said)
+    if st.button(words("cancel"), key="cancel"):
+        queue.cancel(job)
+        st.rerun()
+    if job.partials:
+        editor.preview(job.partials[-1], words("preview"))
+
+
+@st.fragment
+def results(visit_id: str, words: Words) -> None:
+    """The pictures there are: one to compare with the photo, the others to choose from, downloads, how to repeat."""
+    visit = parts().visits.find(visit_id)
+    if visit is None or not visit.results:
+        return
+    st.subheader(words("results"), anchor=False)
+    names = [one.name for one in visit.results]
+    first = st.session_state.get("chosen")
+    chosen = editor.results(key="results", visit=visit, words=words, chosen=first if first in names else names[-1])
+    painted = next(one for one in visit.results if one.name == chosen)
+    for note in painted.facts.get("notes", ()):
+        st.caption(note)
+    if painted.wish.get("behind") == "painted":
+        more = {**painted.wish, "n": 4, "seed": painted.facts["seed"] + 1}
+        if st.button(words("more-like-this"), key="more-like-this", disabled=running(visit) is not None):
+            st.session_state["more"] = more
+            st.rerun()
+    with st.expander(words("same-again")):
+        st.code(recipe.command(visit, painted), language="shell", wrap_lines=True)
+        st.code(recipe.python(visit, painted), language="python", wrap_lines=True)
+        if visit.strokes:
+            st.caption(words("mask-from-here"))
+
+
+def about(words: Words, visit: Visit | None) -> None:
+    """What happens to what is brought here."""
+    st.divider()
+    st.caption(words("private", minutes=round(parts().visits.seconds / 60)))
+    if visit is not None and st.button(words("delete"), key="delete", type="tertiary"):
+        job = running(visit)
+        if job is not None:
+            parts().queue.cancel(job)
+        parts().visits.forget(visit)
+        st.session_state["deleted"] = True
+        st.rerun()
+
+
+page()

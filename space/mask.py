@@ -1,0 +1,63 @@
+"""The mask of a visit's photo: found, corrected by strokes, and kept as it is shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from cyclorama.space.strokes import hints
+
+if TYPE_CHECKING:
+    from cyclorama.space.mounting import Parts
+    from cyclorama.space.visits import Visit
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A mask as the page shows it. name: of its picture.  share: of the photo that it covers, 0 to 1.
+
+    doubt: see `cyclorama.Cutout`; None where it is not known.  box: x, y, width, height of what it covers, in pixels.
+    """
+
+    name: str
+    share: float
+    doubt: float | None
+    box: tuple[int, int, int, int]
+    notes: tuple[str, ...]
+
+
+def subject_of(visit: Visit) -> dict[str, Any]:
+    """Who the subject is, as an order has it: strokes, box and the network that was chosen."""
+    chosen = visit.wish.get("mask_model")
+    return hints(visit.strokes, visit.size) | ({"mask_model": chosen} if chosen else {})
+
+
+def look(parts: Parts, visit: Visit) -> Shown:
+    """The mask of a visit's photo. Raises CycloramaError."""
+    what = json.dumps([visit.photo, visit.strokes, visit.wish.get("mask_model")]).encode()
+    key = hashlib.sha256(what).hexdigest()[:16]
+    facts = parts.visits.known(visit, key)
+    if facts is None:
+        with parts.masks:
+            cutout = parts.service.cutout(parts.visits.photo(visit), subject_of(visit), visit.owner)
+            alpha = Image.fromarray(cutout.photo_alpha)
+            facts = {
+                "share": float(np.count_nonzero(cutout.photo_alpha > 127)) / cutout.photo_alpha.size,
+                "doubt": cutout.doubt, "notes": list(cutout.notes), "box": _extent(alpha),
+            }  # fmt: skip
+            parts.visits.keep_mask(visit, key, alpha, facts)
+    left, top, right, bottom = facts["box"]
+    return Shown(
+        f"mask-{key}.png", facts["share"], facts["doubt"], (left, top, right - left, bottom - top),
+        tuple(facts["notes"]),
+    )  # fmt: skip
+
+
+def _extent(alpha: Image.Image) -> tuple[int, int, int, int]:
+    box = alpha.point(lambda value: 255 if value > 127 else 0).getbbox()
+    return box or (0, 0, 1, 1)
