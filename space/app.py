@@ -5,12 +5,13 @@ Streamlit runs this file for every visitor, again after each change. What it sta
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import streamlit as st
 
 from cyclorama import CycloramaError
+from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL
 from cyclorama.serving.jobs import Job
 from cyclorama.serving.requests import LIMITS
 from cyclorama.space import controls, editor, recipe
@@ -62,9 +63,9 @@ def photo(words: Words) -> Visit | None:
         key="photo", where="page/photos", visit=visit, words=words, most_bytes=MOST_BYTES,
         most_pixels=LIMITS.pixels, samples=SAMPLES if visit is None else (), is_expired=bool(told) and visit is None,
     )  # fmt: skip
-    if brought and brought != told and (found := visits.find(brought)) is not None:
+    if brought and brought != told and visits.find(brought) is not None:
         st.query_params["visit"] = brought
-        visit = found
+        st.rerun()  # with the upload in its other shape
     if visit is not None:
         controls.restore(st.session_state.setdefault("restored", visit.wish))
     elif told and not brought:
@@ -104,7 +105,12 @@ def mask(visit_id: str, words: Words) -> bool:
         st.error(words.error(trouble))
     elif shown is not None and shown.doubt is not None and shown.doubt > 0.5:
         st.warning(words("doubtful", doubt=round(100 * shown.doubt)))
-    return shown is not None
+    is_found = shown is not None
+    if st.session_state.get("found") not in (None, (visit.photo, is_found)):
+        st.session_state["found"] = (visit.photo, is_found)
+        st.rerun()  # the button below depends on it
+    st.session_state["found"] = (visit.photo, is_found)
+    return is_found
 
 
 def background(visit: Visit, words: Words) -> dict[str, Any]:
@@ -176,17 +182,17 @@ def advanced(wish: dict[str, Any], words: Words) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     if len(models) > 1:
         chosen["model"] = st.selectbox(words.option(controls.field("model"))[0], models, key=controls.key("model"))
-    resolved = None
+    taken: dict[str, Any] = {"mask_model": DEFAULT_MASK_MODEL}
     if wish["behind"] == "painted":
-        model = parts().service.models[chosen.get("model") or models[0]]
+        generator = parts().service.models[chosen.get("model") or models[0]].generator
         with controls.quietly():
-            resolved = model.generator.resolve(wish.get("prompt") or "a place", wish.get("preset"))
+            taken |= asdict(generator.resolve(_EXAMPLES[0], wish.get("preset"), seed=0))
+        taken |= {"working_size": min(generator.folder.native_size, LIMITS.size), "best_of": 1, "seed": None}
     columns = st.columns(2)
-    names = [name for name in controls.ADVANCED if resolved is not None or name not in controls.FOR_PAINTING]
+    names = [name for name in controls.ADVANCED if name in taken or name == "good_enough"]
     for number, name in enumerate(names):
         with columns[number % 2]:
-            taken = None if name in ("seed", "negative_prompt") else getattr(resolved, name, None)
-            chosen[name] = controls.control(name, words, taken)
+            chosen[name] = controls.control(name, words, taken.get(name))
     return chosen
 
 

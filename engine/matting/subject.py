@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image
 
 from cyclorama.engine.arrays import Mask, Pixels, reduced_size
 from cyclorama.engine.checks import shown
-from cyclorama.engine.errors import BadImage, InvalidOptions
+from cyclorama.engine.errors import BadImage, InvalidOptions, NoSubject
 from cyclorama.engine.matting import random_walk
 from cyclorama.engine.matting.guided_filter import enlarge_along_edges
 from cyclorama.engine.matting.hints import Hints
@@ -53,11 +54,12 @@ def find_with_doubt(
         raise InvalidOptions(f"looks must be Looks, got {shown(looks)}")
     network = mask_network(mask_model)
     alpha, doubt = _find(network, rgb, hints, looks)
-    if hints.drop is not None:
-        # It takes away where it lies, whatever else the network and the colours would now make of the photo.
-        before, _ = _find(network, rgb, dataclasses.replace(hints, drop=None), looks)
-        alpha = np.where(_changed_around(hints.drop, before, alpha), alpha, before)
-        alpha[hints.drop] = 0
+    if hints.keep is not None or hints.drop is not None:
+        # One adds and the other takes away, where it lies: whatever else the network and the colours would now make of
+        # the photo.
+        with suppress(NoSubject):
+            before, _ = _find(network, rgb, dataclasses.replace(hints, keep=None, drop=None), looks)
+            alpha = _where_painted(hints, before, alpha)
     check(alpha, network.name)
     if doubt is not None and doubt > _DOUBTFUL:
         note(f"the mask is doubtful ({doubt:.0%} of such masks are wrong): look at it; a box around the subject helps")
@@ -81,6 +83,21 @@ def _find(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tupl
     if hints.keep is not None:
         alpha[hints.keep] = 255
     return alpha, doubt
+
+
+def _where_painted(hints: Hints, before: Pixels, after: Pixels) -> Pixels:
+    """An alpha without strokes, with what those with strokes has more around one to keep, and less around one to drop."""
+    alpha = before.copy()
+    if hints.keep is not None:
+        more = np.maximum(before, after)
+        np.copyto(alpha, more, where=_changed_around(hints.keep, before, more))
+    if hints.drop is not None:
+        less = np.minimum(before, after)
+        np.copyto(alpha, less, where=_changed_around(hints.drop, before, less))
+        alpha[hints.drop] = 0
+    if hints.keep is not None:
+        alpha[hints.keep] = 255
+    return alpha
 
 
 def _changed_around(stroke: Mask, before: Pixels, after: Pixels) -> Mask:

@@ -100,6 +100,10 @@ def mask(key: str, visit: Visit, shown: Shown | None, words: Words) -> None:
             "photo": visit.photo, "url": f"page/{visit.id}/photo-{visit.photo}.preview.jpg", "size": list(visit.size),
             "mask": None if shown is None else f"page/{visit.id}/{shown.name}", "covers": covers,
             "strokes": list(visit.strokes),
+            "downloads": [
+                {"label": words("download-mask"), "url": f"page/{visit.id}/mask/{visit.photo}.png"},
+                {"label": words("download-cutout"), "url": f"page/{visit.id}/cutout/{visit.photo}.png"},
+            ],
             "words": words.group(
                 "editor", "tools", "add", "remove", "box", "move", "add-help", "remove-help", "box-help", "move-help",
                 "undo", "redo", "start-over", "brush-size", "zoom-in", "zoom-out", "fit", "show", "overlay", "cutout",
@@ -148,10 +152,6 @@ def results(key: str, visit: Visit, words: Words, chosen: str) -> str:
         data={
             "before": f"{base}/photo-{visit.photo}.preview.jpg", "photoSize": list(visit.size), "results": listed,
             "chosen": chosen, "of": names[-1],
-            "extras": [
-                {"label": words("download-cutout"), "url": f"{base}/cutout/{visit.photo}.png"},
-                {"label": words("download-mask"), "url": f"{base}/mask/{visit.photo}.png"},
-            ],
             "words": words.group("before", "after", "compare", "choose-result", "download"),
         },
         on_chosen_change=lambda: None,

@@ -60,6 +60,7 @@ class Editor {
         </div>
         <div class="bar" role="group" aria-label="${w.show}">${view("overlay")}${view("cutout")}${view("black-white")}</div>
         <p class="covers" role="status"></p>
+        <p class="downloads"></p>
         <p class="unseen crosshair" aria-live="polite"></p>
         <details class="numbers"><summary>${w["by-keyboard"]}</summary>
           <p>${w.keys}</p>
@@ -129,6 +130,8 @@ class Editor {
     const covers = this.part(".covers");
     if (covers.textContent !== data.covers) covers.textContent = data.covers;
     this.part(".busy").hidden = true;
+    const link = (one) => Object.assign(document.createElement("a"), { href: one.url, textContent: one.label, download: "" });
+    this.part(".downloads").replaceChildren(...(data.mask ? data.downloads : []).map(link));
     this.showState();
   }
 

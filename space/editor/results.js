@@ -16,8 +16,11 @@ class Results {
   constructor(root) {
     root.innerHTML = `
       <section class="results">
-        <div class="compare"><img class="after"><img class="before"><div class="edge"></div><input type="range" min="0" max="100" value="100" step="1"></div>
-        <div class="legend"><span class="is-before"></span><span class="is-after"></span></div>
+        <div class="frame">
+          <div class="compare"><img class="after"><img class="before"><div class="edge"></div>
+            <input type="range" min="0" max="100" value="0" step="1"></div>
+          <div class="legend" aria-hidden="true"><span class="left"></span><span class="right"></span></div>
+        </div>
         <div class="strip" role="group"></div>
         <p class="downloads"></p>
       </section>`;
@@ -29,8 +32,7 @@ class Results {
 
   split() {
     const share = Number(this.range.value);
-    // The new picture is shown from the left up to the edge.
-    this.part(".before").style.clipPath = `inset(0 0 0 ${share}%)`;
+    this.part(".before").style.clipPath = `inset(0 ${100 - share}% 0 0)`;
     this.part(".edge").style.left = `${share}%`;
     this.part(".edge").hidden = share === 0 || share === 100;
   }
@@ -43,13 +45,15 @@ class Results {
     if (before.getAttribute("src") !== data.before) before.src = data.before;
     after.alt = `${words.after}: ${shown.label}`;
     before.alt = words.before;
+    const ratio = shown.size[0] / shown.size[1];
+    this.part(".frame").style.width = `min(100%, calc(min(62vh, 36rem) * ${ratio}))`;
     // Where the canvas has another shape there is nothing to compare pixel by pixel.
-    const isSame = Math.abs(shown.size[0] / shown.size[1] - data.photoSize[0] / data.photoSize[1]) < 0.01;
+    const isSame = Math.abs(ratio - data.photoSize[0] / data.photoSize[1]) < 0.01;
     this.range.hidden = before.hidden = !isSame;
     this.part(".legend").hidden = !isSame;
     this.range.setAttribute("aria-label", words.compare);
-    this.part(".is-before").textContent = `${words.after} ◂`;
-    this.part(".is-after").textContent = `▸ ${words.before}`;
+    this.part(".left").textContent = words.before;
+    this.part(".right").textContent = words.after;
     this.split();
     const strip = this.part(".strip");
     strip.hidden = data.results.length < 2;
@@ -72,7 +76,7 @@ class Results {
     const link = (one) => Object.assign(document.createElement("a"), { href: one.url, textContent: one.label, download: "" });
     this.part(".downloads").replaceChildren(
       Object.assign(document.createElement("span"), { textContent: `${words.download}:` }),
-      ...[...shown.downloads, ...data.extras].map(link),
+      ...shown.downloads.map(link),
     );
   }
 }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from cyclorama import BackgroundGenerator
 from cyclorama.serving.app import Settings, make_app
@@ -39,14 +40,18 @@ class Running:
 
 @contextmanager
 def running(
-    service: Service, queue: JobQueue, tokens: Tokens | None = None, settings: Settings | None = None
+    service: Service,
+    queue: JobQueue,
+    tokens: Tokens | None = None,
+    settings: Settings | None = None,
+    extend: Callable[[FastAPI], None] = lambda app: None,
 ) -> Iterator[Running]:
+    app = make_app(service, queue, tokens, settings)
+    extend(app)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    config = uvicorn.Config(
-        make_app(service, queue, tokens, settings), port=port, log_level="warning", timeout_graceful_shutdown=5
-    )
+    config = uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
