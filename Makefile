@@ -4,19 +4,24 @@ PHOTO ?= docs/photos/astronaut.jpg
 PROMPT ?= a sandy beach at sunset
 OUT ?= out/demo.png
 
-.PHONY: demo test check format nano pictures clean
+.PHONY: demo test check browser format nano pictures clean
 
 demo: $(VENV)/.runtime  ## the main job on a shipped photo, with the embedded model
 	@mkdir -p $(dir $(OUT))
 	$(VENV)/bin/cyclorama generate "$(PHOTO)" -p "$(PROMPT)" -o "$(OUT)"
 
-test: check  ## everything CI asks for
+test: check browser  ## everything CI asks for
 	$(VENV)/bin/pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+browser:  ## Debian's Chromium, in which the page is tested; another one is named in CHROMIUM
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null \
+	|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 \
+	|| { echo "the page is tested in Chromium, and it could not be installed: apt-get install chromium, or name a browser in CHROMIUM" >&2; exit 1; }
 
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix .

@@ -61,15 +61,18 @@ def photo(words: Words) -> Visit | None:
     visit = visits.find(told)
     brought = editor.upload(
         key="photo", where="page/photos", visit=visit, words=words, most_bytes=MOST_BYTES,
-        most_pixels=LIMITS.pixels, samples=SAMPLES if visit is None else (), is_expired=bool(told) and visit is None,
+        most_pixels=LIMITS.pixels, samples=SAMPLES if visit is None else (),
+        is_expired=visit is None and bool(told or st.session_state.get("gone")),
     )  # fmt: skip
     if brought and brought != told and visits.find(brought) is not None:
         st.query_params["visit"] = brought
         st.rerun()  # with the upload in its other shape
     if visit is not None:
+        st.session_state["gone"] = None
         controls.restore(st.session_state.setdefault("restored", visit.wish))
-    elif told and not brought:
-        st.info(words("deleted" if st.session_state.get("deleted") else "expired"))
+    elif told or brought:
+        st.session_state["gone"] = st.session_state.get("gone") or "expired"
+        st.info(words(st.session_state["gone"]))
     return visit
 
 
@@ -205,7 +208,9 @@ def begin(visit: Visit, wish: dict[str, Any], words: Words, is_found: bool) -> N
         words("paint" if is_painted else "put"), type="primary", width="stretch", disabled=is_busy or not is_found,
         key="begin",
     )  # fmt: skip
-    if (pressed or more) and not is_busy:
+    if pressed and wish["behind"] == "picture" and not visit.backdrop:
+        st.error(words("no-backdrop"))
+    elif (pressed or more) and not is_busy:
         try:
             paint(parts(), visit, more or wish)
         except CycloramaError as error:
@@ -305,7 +310,7 @@ def about(words: Words, visit: Visit | None) -> None:
         if job is not None:
             parts().queue.cancel(job)
         parts().visits.forget(visit)
-        st.session_state["deleted"] = True
+        st.session_state["gone"] = "deleted"
         st.rerun()
 
 

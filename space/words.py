@@ -46,10 +46,6 @@ _SAID: dict[str, tuple[str, str]] = {
         "The subject covers {share} % of the photo: {width} × {height} pixels from {x}, {y}.",
         "Das Motiv bedeckt {share} % des Fotos: {width} × {height} Pixel ab {x}, {y}.",
     ),
-    "mask-stands": (
-        "The last mask stands until this is mended.",
-        "Bis das behoben ist, gilt die letzte Maske.",
-    ),
     "doubtful": (
         "This mask may be wrong ({doubt} % of such masks are). A box around the subject helps.",
         "Diese Maske ist vielleicht falsch ({doubt} % solcher Masken sind es). Ein Rahmen um das Motiv hilft.",
@@ -155,7 +151,6 @@ _SAID: dict[str, tuple[str, str]] = {
     "mask-from-here": ("mask.png is the mask above, to download there.",
                        "mask.png ist die Maske oben, dort herunterzuladen."),
     "seed": ("seed {seed}", "Seed {seed}"),
-    "api": ("HTTP API", "HTTP-API"),
 }  # fmt: skip
 
 # Told instead of an error's own line, which is English: by its code, and by the option that it is about.

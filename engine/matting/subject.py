@@ -86,7 +86,7 @@ def _find(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tupl
 
 
 def _where_painted(hints: Hints, before: Pixels, after: Pixels) -> Pixels:
-    """An alpha without strokes, with what those with strokes has more around one to keep, and less around one to drop."""
+    """The alpha without strokes; that with them where it has more around one to keep, and less around one to drop."""
     alpha = before.copy()
     if hints.keep is not None:
         more = np.maximum(before, after)

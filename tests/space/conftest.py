@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -41,7 +42,7 @@ class PageServer:
 
         job = self.queue.submit(work, owner, "k")
         while job.state != "running":
-            pass
+            time.sleep(0.01)
         return gate
 
 

@@ -22,7 +22,7 @@ from cyclorama import (
     load_photo,
 )
 from cyclorama.engine.cutout import subject_alpha
-from cyclorama.engine.matting.looks import _reaching_all_sides
+from cyclorama.engine.matting.looks import Looks, _reaching_all_sides
 from cyclorama.engine.matting.networks import OnnxMask
 from cyclorama.engine.matting.regions import clean, label
 from tests.conftest import DATA, PHOTOS
@@ -91,17 +91,32 @@ def painted(rgb: np.ndarray[Any, Any], *edges: float) -> np.ndarray[Any, Any]:
 FLOWER = load_photo(PHOTOS / "flower.jpg")  # a large one in the middle, and the top of another at the lower border
 
 
-def test_a_box_and_a_stroke_say_which_subject_is_meant() -> None:
+def test_a_box_says_which_subject_is_meant_and_a_stroke_adds_one() -> None:
     middle = find_subject(FLOWER.rgb) > 127
     assert middle[213, 300]
     assert not middle[400:].any()
     lower = Hints.read(FLOWER.size, box=boxed(FLOWER.rgb, 0.43, 0.86, 0.75, 1))
     keep = Hints.read(FLOWER.size, keep=painted(FLOWER.rgb, 0.55, 0.93, 0.65, 0.96))
-    found = [find_subject(FLOWER.rgb, hints=hints) > 127 for hints in (lower, keep)]
-    for mask in found:
-        assert 0.02 < mask.mean() < 0.035
-        assert not (mask & middle).any()
-    assert (found[0] & found[1]).sum() / (found[0] | found[1]).sum() > 0.7
+    in_box, both = (find_subject(FLOWER.rgb, hints=hints) > 127 for hints in (lower, keep))
+    assert 0.02 < in_box.mean() < 0.035
+    assert not (in_box & middle).any()
+    assert (both & middle).sum() == middle.sum()
+    added = both & ~middle
+    assert (added & in_box).sum() / (added | in_box).sum() > 0.7
+
+
+@pytest.mark.parametrize("name", ["astronaut", "cat", "coffee", "drum"])
+def test_what_is_kept_only_adds_and_what_is_dropped_only_takes_away(name: str) -> None:
+    rgb = load_photo(PHOTOS / f"{name}.jpg").rgb
+    looks = Looks()
+    before = find_subject(rgb, looks=looks)
+    size = rgb.shape[1], rgb.shape[0]
+    for x in (0.1, 0.5, 0.9):
+        stroke = painted(rgb, x - 0.02, 0.1, x + 0.02, 0.3)
+        more = find_subject(rgb, hints=Hints.read(size, keep=stroke), looks=looks)
+        less = find_subject(rgb, hints=Hints.read(size, drop=stroke), looks=looks)
+        assert (more >= before).all()
+        assert (less <= before).all()
 
 
 @pytest.mark.parametrize("name", ["cat", "flower"])
