@@ -69,7 +69,7 @@ def photo(words: Words) -> Visit | None:
         st.rerun()  # with the upload in its other shape
     if visit is not None:
         st.session_state["gone"] = None
-        controls.restore(st.session_state.setdefault("restored", visit.wish))
+        controls.restore(visit.wish)
     elif told or brought:
         st.session_state["gone"] = st.session_state.get("gone") or "expired"
         st.info(words(st.session_state["gone"]))
@@ -137,14 +137,14 @@ def background(visit: Visit, words: Words) -> dict[str, Any]:
         )  # fmt: skip
     else:
         st.caption(words(f"{wish['behind']}-help"))
-    with st.expander(words("place")):
+    with st.expander(words("place"), key="place"):
         wish["canvas"] = st.selectbox(
             words.option(controls.field("canvas"))[0], _SHAPES, key=controls.key("canvas"), accept_new_options=True,
             format_func=lambda one: words("canvas-own") if one is None else one,
             help=words.option(controls.field("canvas"))[1],
         )  # fmt: skip
         wish |= {name: controls.control(name, words) for name in controls.IN_PLACE}
-    with st.expander(words("advanced")):
+    with st.expander(words("advanced"), key="advanced"):
         wish |= advanced(wish, words)
     return {name: value for name, value in wish.items() if value is not None}
 

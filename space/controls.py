@@ -37,10 +37,21 @@ def key(name: str) -> str:
 
 
 def restore(wish: Mapping[str, Any]) -> None:
-    """Sets the widgets to what was wished before; once in a session, before there are any."""
-    for name, value in wish.items():
-        is_text = name in EDIT and EDIT[name].is_list
-        st.session_state.setdefault(key(name), ",".join(map(str, value)) if is_text else value)
+    """Sets the widgets to what was wished before they were there: in an earlier session, or before they were hidden.
+
+    Streamlit forgets a widget's value as soon as it is not shown.
+    """
+    state = st.session_state
+    kept = state.setdefault(
+        "kept",
+        {
+            key(name): ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+            for name, value in wish.items()
+        },
+    )
+    kept |= {name: state[name] for name in state if str(name).startswith(_PREFIX)}
+    for name, value in kept.items():
+        state.setdefault(name, value)
 
 
 def control(name: str, words: Words, chosen: Any = None) -> Any:

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -81,3 +83,60 @@ def test_a_server_from_start_to_end(tmp_path: Path) -> None:
     assert "POST '/v1/jobs' 202" in said
     assert "zanzibar" not in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("words", "has_page"), [([], True), (["--no-page"], False)])
+def test_the_page_and_without(words: list[str], has_page: bool, tmp_path: Path) -> None:
+    with started(tmp_path, *words) as address:
+        answer = httpx.get(f"{address}/", timeout=30)
+        assert ("text/html" in answer.headers["content-type"]) == has_page
+        assert (answer.status_code == 200) == has_page
+
+
+def test_with_tokens_the_page_is_left_out_unless_said(tmp_path: Path) -> None:
+    with started(tmp_path, CYCLORAMA_TOKENS="ann:" + "a" * 20) as address:
+        assert httpx.get(f"{address}/", timeout=30).status_code == 404
+    with started(tmp_path, "--page", CYCLORAMA_TOKENS="ann:" + "a" * 20) as address:
+        assert httpx.get(f"{address}/", timeout=30).status_code == 200
+        assert httpx.get(f"{address}/v1/models", timeout=30).status_code == 401
+
+
+def test_a_restart_loses_nothing_and_the_log_tells_nothing(tmp_path: Path) -> None:
+    photo = {"file": (PHOTOS / "cat.jpg").read_bytes()}
+    with started(tmp_path) as address:
+        visit = httpx.post(f"{address}/page/photos", files=photo, data={"called": "secret.jpg"}, timeout=60).json()[
+            "visit"
+        ]
+        mask = httpx.get(f"{address}/page/{visit}/mask/1.png", timeout=60).content
+    with started(tmp_path) as address:
+        assert httpx.get(f"{address}/page/{visit}/photo-1.preview.jpg", timeout=60).status_code == 200
+        assert httpx.get(f"{address}/page/{visit}/mask/1.png", timeout=60).content == mask
+    log = (tmp_path / "log").read_text()
+    assert "/page/..." in log
+    assert visit not in log
+    assert "secret" not in log
+
+
+@contextmanager
+def started(folder: Path, *words: str, **variables: str) -> Iterator[str]:
+    """A server of its own process, with its log in `log`; ended by SIGTERM."""
+    port = free_port()
+    with (folder / "log").open("a") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cyclorama", "serve", "--port", str(port), *words],
+            stdout=file, stderr=file, env={**os.environ, "CYCLORAMA_HOME": str(folder / "home"), **variables},
+        )  # fmt: skip
+    address, end = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    while True:
+        try:
+            httpx.get(f"{address}/healthz")
+            break
+        except httpx.TransportError:
+            assert time.monotonic() < end
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.05)
+    try:
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) in (0, -signal.SIGTERM)

@@ -109,6 +109,21 @@ def test_an_owner_has_its_share(gate: Gate) -> None:
     queue.close()
 
 
+def test_owners_of_no_number_share_the_whole(gate: Gate) -> None:
+    queue = JobQueue(capacity=3)
+    running = queue.submit(gate.work("x"), "visit 0", "x", share=2)
+    until(lambda: running.state == "running")
+    for name in "ab":
+        queue.submit(gate.work(name), "visit 1", name, share=2)
+    with pytest.raises(QueueFull):  # its own share
+        queue.submit(gate.work("c"), "visit 1", "c", share=2)
+    queue.submit(gate.work("d"), "visit 2", "d", share=2)
+    with pytest.raises(QueueFull):  # all there is
+        queue.submit(gate.work("e"), "visit 3", "e", share=2)
+    gate.open.set()
+    queue.close()
+
+
 def test_cancelling_in_line_and_at_work(gate: Gate) -> None:
     queue = JobQueue()
     running, waiting, last = (queue.submit(gate.work(name), "a", name) for name in "xyz")

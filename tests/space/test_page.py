@@ -257,6 +257,21 @@ def test_what_else_goes_behind(visitor: Visitor, small_cat: Path, behind: str) -
     assert (picture[..., :3][alpha == 255] == photo[alpha == 255]).all()
 
 
+def test_what_was_typed_stays_while_something_else_is_tried(visitor: Visitor, small_cat: Path) -> None:
+    page = visitor()
+    bring(page, small_cat)
+    page.get_by_role("textbox", name="Describe the place").fill("a quiet lake")
+    page.get_by_role("radio", name="4").click()
+    page.get_by_text("Advanced").click()
+    page.get_by_role("spinbutton", name="Seed").fill("7")
+    page.get_by_role("radio", name="A colour").click()
+    expect(page.get_by_role("textbox", name="Describe the place")).to_have_count(0)
+    page.get_by_role("radio", name="Painted").click()
+    expect(page.get_by_role("textbox", name="Describe the place")).to_have_value("a quiet lake")
+    expect(page.get_by_role("radio", name="4")).to_be_checked()
+    expect(page.get_by_role("spinbutton", name="Seed")).to_have_value("7")
+
+
 def test_examples_options_and_how_to_repeat(visitor: Visitor, small_cat: Path) -> None:
     page = visitor()
     bring(page, small_cat)
