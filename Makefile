@@ -4,7 +4,7 @@ PHOTO ?= docs/photos/astronaut.jpg
 PROMPT ?= a sandy beach at sunset
 OUT ?= out/demo.png
 
-.PHONY: demo test check browser format nano pictures clean
+.PHONY: demo test check browser space format nano pictures clean
 
 demo: $(VENV)/.runtime  ## the main job on a shipped photo, with the embedded model
 	@mkdir -p $(dir $(OUT))
@@ -22,6 +22,21 @@ browser:  ## Debian's Chromium, in which the page is tested; another one is name
 	@command -v "$${CHROMIUM:-chromium}" >/dev/null \
 	|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 \
 	|| { echo "the page is tested in Chromium, and it could not be installed: apt-get install chromium, or name a browser in CHROMIUM" >&2; exit 1; }
+
+# Without Docker: the Dockerfile's last stage by hand and its very command, as its user where that one may run this Python.
+AS_USER = setpriv --reuid=1000 --regid=1000 --clear-groups
+CONTAINER = $(CURDIR)/out/container
+space: $(VENV)/.dev  ## a Space's whole folder in out/space, installed and run here as its container would
+	rm -rf out/space out/container
+	mkdir -p out/space out/container/home
+	$(VENV)/bin/pip wheel --quiet --no-deps -w out/space .
+	cp space/README.md space/Dockerfile out/space/
+	$(PYTHON) -m venv out/container/venv
+	out/container/venv/bin/pip install --quiet --no-cache-dir "$$(ls $(CURDIR)/out/space/cyclorama-*.whl)[page]"
+	@du -sm out/container/venv | awk '{ print $$1 " MB are installed, beside python:3.11-slim" }'
+	@as="$(AS_USER)"; $$as env $(CONTAINER)/venv/bin/python -c "" 2>/dev/null && chown 1000 out/container/home || as=; \
+	cd out/container/home && exec $$as env -i HOME="$$PWD" MODEL=nano PATH="$(CONTAINER)/venv/bin:/usr/bin:/bin" \
+	  python -c 'import json, os, re; words = json.loads(re.search("^CMD (.*)", open("$(CURDIR)/space/Dockerfile").read(), re.M)[1]); os.execvp(words[0], words)'
 
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix .

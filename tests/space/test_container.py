@@ -1,0 +1,70 @@
+"""The Space's container: what its Dockerfile and its front matter say, without Docker."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+
+import yaml
+from click.testing import CliRunner
+
+from cyclorama.cli import main
+from tests.conftest import ROOT
+
+DOCKERFILE = (ROOT / "space" / "Dockerfile").read_text(encoding="utf-8")
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Of the Dockerfile, each with its continued lines."""
+    lines = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.M)).splitlines()
+    return [(line.split()[0], line.partition(" ")[2]) for line in lines if line.strip()]
+
+
+def stages() -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    name = ""
+    for word, rest in instructions():
+        if word == "FROM":
+            name = rest.partition(" AS ")[2] or "last"
+            found[name] = [(word, rest)]
+        elif name:
+            found[name].append((word, rest))
+    return found
+
+
+def test_the_dockerfile_has_only_what_docker_knows() -> None:
+    known = {"FROM", "ARG", "RUN", "USER", "WORKDIR", "ENV", "COPY", "EXPOSE", "CMD"}
+    assert {word for word, _ in instructions()} <= known
+    assert set(stages()) == {"installed", "fetched", "exported", "model", "last"}
+    assert stages()["model"] == [("FROM", "${MODEL_STAGE} AS model")]
+
+
+def test_what_runs_is_no_root_and_has_no_torch() -> None:
+    made = stages()
+    assert ("USER", "user") in made["installed"]
+    assert any("--uid 1000" in rest for word, rest in made["installed"] if word == "RUN")
+    assert made["last"][0] == ("FROM", "installed")
+    assert "torch" not in json.dumps(made["installed"] + made["last"])
+    pin = next(
+        one for one in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["export"]
+        if one.startswith("torch==")
+    )  # fmt: skip
+    assert pin in json.dumps(made["exported"])
+
+
+def test_its_command_is_one_of_ours_on_the_port_of_the_front_matter() -> None:
+    (command,) = [json.loads(rest) for word, rest in stages()["last"] if word == "CMD"]
+    assert command[:2] == ["sh", "-c"]
+    words = command[2].replace('"$MODEL"', "nowhere").split()
+    assert words[:3] == ["exec", "cyclorama", "serve"]
+    outcome = CliRunner().invoke(main, words[2:])
+    assert "there is no model 'nowhere'" in outcome.output  # all else was understood
+    front = yaml.safe_load((ROOT / "space" / "README.md").read_text().split("---")[1])
+    port = words[words.index("--port") + 1]
+    assert str(front["app_port"]) == port
+    assert ("EXPOSE", port) in stages()["last"]
+    assert front["sdk"] == "docker"
+    assert len(front["short_description"]) <= 60
+    for command in re.findall(r"cyclorama (models pull|export) ", DOCKERFILE):
+        assert CliRunner().invoke(main, [*command.split(), "--help"]).exit_code == 0
