@@ -4,7 +4,7 @@ PHOTO ?= docs/photos/astronaut.jpg
 PROMPT ?= a sandy beach at sunset
 OUT ?= out/demo.png
 
-.PHONY: demo test check browser space format nano pictures clean
+.PHONY: demo test check browser space format nano pictures screenshots clean
 
 demo: $(VENV)/.runtime  ## the main job on a shipped photo, with the embedded model
 	@mkdir -p $(dir $(OUT))
@@ -44,6 +44,13 @@ format: $(VENV)/.dev
 
 pictures: $(VENV)/.runtime  ## the README's pictures
 	$(VENV)/bin/python docs/make_pictures.py
+
+screenshots: $(VENV)/.dev browser  ## the page in every state, and three of them for the documentation
+	$(VENV)/bin/python docs/make_screenshots.py out/screenshots
+	mkdir -p docs/page
+	for name in desktop-light-3-mask desktop-light-8-results phone-dark-8-results; do \
+	  $(VENV)/bin/python -c 'import sys; from PIL import Image; Image.open(sys.argv[1]).convert("RGB").save(sys.argv[2], quality=85)' \
+	    out/screenshots/$$name.png docs/page/$$name.jpg; done
 
 nano: $(VENV)/.dev  ## the embedded model, exported again from its checkpoint
 	rm -rf models/nano/onnx

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from cyclorama import Hints, InvalidOptions, NoSubject, find_subject, load_photo
 from cyclorama.benchmarks.cutouts import unknown_band
 from cyclorama.benchmarks.masks import plain
+from cyclorama.benchmarks.strokes import corrected
 from cyclorama.engine.arrays import Array, Pixels, reduced_size
 from cyclorama.engine.options import MaskModel
 from cyclorama.engine.photo import load_mask
@@ -29,6 +30,7 @@ _WORST = 5
 _HURT = (0.01, 0.02)  # of IoU: worse than the plain network by more than this
 _RESAMPLES = 2000  # of the bootstrap
 _ENDINGS = (".jpg", ".jpeg", ".webp")
+_DABS = 3  # simulated strokes, see `cyclorama.benchmarks.strokes`
 _SHOWN = 6  # photos in each part of the sheet
 _SIDE = 240  # of a picture in it
 
@@ -106,6 +108,12 @@ def measure_photos(
             "plain": lambda truth, model=model: plain(truth.rgb, model),  # type: ignore[misc]
             "ours": lambda truth, model=model: find_subject(truth.rgb, model),  # type: ignore[misc]
             "ours, with a box": lambda truth, model=model: find_subject(truth.rgb, model, Hints(truth.box)),  # type: ignore[misc]
+            **{
+                f"ours, {count} dab{'s' * (count > 1)}": lambda truth, model=model, count=count: corrected(  # type: ignore[misc]
+                    truth.rgb, truth.alpha, model, count
+                )
+                for count in range(1, _DABS + 1)
+            },
             **{f"ours, no {step}": _leaving_out(step, model) for step in STEPS},
         }
         ways["plain"](photos[0])  # loaded, and warm

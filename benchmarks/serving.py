@@ -42,8 +42,8 @@ def measure_serving(progress: Progress) -> dict[str, Any]:
     nano with few steps, so that what serving adds is not lost in the painting. Each photo is another one, so nothing
     that is kept helps.
     """
-    with _server() as (client, process), BackgroundGenerator.load("nano") as generator:
-        photos = _photos()
+    with server("--no-page", "--queue", "64") as (client, process), BackgroundGenerator.load("nano") as generator:
+        photos = new_photos()
         overhead = {}
         for name, size in _SIZES.items():
             sides: dict[str, list[float]] = {"python": [], "http": []}
@@ -95,12 +95,13 @@ def serving_tables(figures: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _server() -> Iterator[tuple[httpx.Client, psutil.Process]]:
+def server(*words: str, **variables: str) -> Iterator[tuple[httpx.Client, psutil.Process]]:
+    """`cyclorama serve` with the embedded model in a process of its own, with these words and environment variables."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "cyclorama", "serve", "--port", str(port), "--queue", "64"]
-    environment = {name: value for name, value in os.environ.items() if name != "CYCLORAMA_TOKENS"}
+    command = [sys.executable, "-m", "cyclorama", "serve", "--port", str(port), *words]
+    environment = {name: value for name, value in os.environ.items() if name != "CYCLORAMA_TOKENS"} | variables
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
         client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600)
         try:
@@ -118,8 +119,8 @@ def _server() -> Iterator[tuple[httpx.Client, psutil.Process]]:
             process.terminate()
 
 
-def _photos() -> Callable[[tuple[int, int]], bytes]:
-    """Photos of a size as JPEG, no two alike: a cup before noise of another seed each time."""
+def new_photos() -> Callable[[tuple[int, int]], bytes]:
+    """Makes photos of a size as JPEG, no two alike: a cup before noise of another seed each time."""
     with Image.open(Path(__file__).resolve().parent.parent / "docs" / "photos" / "coffee.jpg") as image:
         cup = image.convert("RGB")
     number = 0

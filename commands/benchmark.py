@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from cyclorama.commands.options import mask_model_named
     help="With --masks: on your own photos NAME.jpg with NAME.png, white over the subject.",
 )
 @click.option("--serve", is_flag=True, help="What serving over HTTP adds instead, on the embedded model.")
+@click.option("--page", is_flag=True, help="What the web page adds instead, in a real browser (Chromium).")
 @click.option("--output", type=click.Path(path_type=Path), help="Where to write all figures (.json).")
 @click.option("--plots", type=click.Path(path_type=Path, file_okay=False), help="A folder to write plots into.")
 @clear_errors
@@ -40,6 +42,7 @@ def benchmark(
     mask_models: tuple[str, ...],
     photos: Path | None,
     serve: bool,
+    page: bool,
     output: Path | None,
     plots: Path | None,
 ) -> None:
@@ -55,6 +58,7 @@ def benchmark(
       cyclorama benchmark --masks
       cyclorama benchmark --masks --photos ./photos --mask-model u2net-int8 --plots plots
       cyclorama benchmark --serve
+      cyclorama benchmark --page
     """
     from cyclorama.benchmarks.photos import measure_photos
     from cyclorama.benchmarks.report import photo_tables, plot, tables
@@ -66,8 +70,8 @@ def benchmark(
         raise InvalidOptions("--mask-model and --photos go with --masks")
     if masks and (model or shapes or quick or (plots and not photos)):
         raise InvalidOptions("--masks goes without --model, --shapes and --quick, and --plots with --photos only")
-    if serve and (model or shapes or quick or masks or plots):
-        raise InvalidOptions("--serve goes with --output only")
+    if (serve or page) and (model or shapes or quick or masks or plots or (serve and page)):
+        raise InvalidOptions("--serve and --page go with --output only")
     if output is not None and output.suffix != ".json":
         raise InvalidOptions(f"figures are written as .json, got {output.name!r}")
     if output is not None:
@@ -85,15 +89,12 @@ def benchmark(
             if not sys.stderr.isatty():  # where no bar is drawn; it takes long enough to be told
                 click.echo(stage, err=True)
 
-        if serve:
-            from cyclorama.benchmarks.serving import measure_serving, serving_tables
-
-            served = measure_serving(progress)
-            report: dict[str, Any] = {"serving": served}
+        if serve or page:
+            report, shown = _of_the_server(page, progress)
         elif photos is not None:
             named = [mask_model_named(name) for name in mask_models or ("u2net-int8",)]
             figures, sheet = measure_photos(photos, named, progress)
-            report = {"real_photos": figures}
+            report, shown = {"real_photos": figures}, photo_tables(figures)
         else:
             report = benchmark(
                 model,
@@ -103,7 +104,8 @@ def benchmark(
                 mask_models=(mask_models or ("u2net-int8",)) if masks else (),
                 progress=progress,
             )
-    click.echo(serving_tables(served) if serve else photo_tables(figures) if photos is not None else tables(report))
+            shown = tables(report)
+    click.echo(shown)
     if output is not None:
         write_whole(output, (json.dumps(report, indent=1) + "\n").encode())
         click.echo(output, err=True)
@@ -113,3 +115,16 @@ def benchmark(
     elif plots is not None:
         for path in plot(report, plots):
             click.echo(path, err=True)
+
+
+def _of_the_server(page: bool, progress: Callable[[str], None]) -> tuple[dict[str, Any], str]:
+    """What serving adds, or the page."""
+    if page:
+        from cyclorama.benchmarks.page import measure_page, page_tables
+
+        seen = measure_page(progress)
+        return {"page": seen}, page_tables(seen)
+    from cyclorama.benchmarks.serving import measure_serving, serving_tables
+
+    served = measure_serving(progress)
+    return {"serving": served}, serving_tables(served)

@@ -1,23 +1,20 @@
 """The page in every state, as pictures: `python docs/make_screenshots.py [FOLDER]`, by default out/screenshots.
 
-Needs the extra `page`, Playwright, and Chromium (`make browser`). `make screenshots` puts three of them into docs/page/.
+Needs the extra `page`, Playwright, and Chromium (`make browser`). `make screenshots` puts three into docs/page/.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from cyclorama.benchmarks.serving import server
 
 PHOTOS = Path(__file__).with_name("photos")
 SCREENS = (
@@ -27,34 +24,12 @@ SCREENS = (
 )  # fmt: skip
 
 
-@contextmanager
-def served() -> Iterator[str]:
-    """A server of its own, with a home of its own."""
-    with socket.socket() as free, tempfile.TemporaryDirectory() as home:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cyclorama", "serve", "--page", "--port", str(port)],
-            env={**os.environ, "CYCLORAMA_HOME": home}, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        address = f"http://127.0.0.1:{port}"
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/readyz")
-                break
-            except OSError:
-                time.sleep(0.2)
-        try:
-            yield address
-        finally:
-            process.terminate()
-            process.wait()
-
-
 def states(page: Page, german: bool) -> Iterator[str]:
     """Brings the page from state to state, and names each."""
-    word = (lambda english, of_german: of_german) if german else (lambda english, of_german: english)
+
+    def word(english: str, of_german: str) -> str:
+        return of_german if german else english
+
     wait = page.wait_for_timeout
     expect(page.get_by_role("button", name=word("Choose a photo", "Foto auswählen"))).to_be_visible()
     wait(700)
@@ -103,7 +78,7 @@ def states(page: Page, german: bool) -> Iterator[str]:
 def shoot(browser: Browser, address: str, folder: Path) -> None:
     """Takes all of them."""
     for name, settings, locale in SCREENS:
-        context = browser.new_context(locale=locale, device_scale_factor=1.5, **settings)  # type: ignore[arg-type]
+        context = browser.new_context(locale=locale, device_scale_factor=1.5, **settings)
         page = context.new_page()
         page.goto(address)
         for state in states(page, locale.startswith("de")):
@@ -116,9 +91,13 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     chromium = shutil.which(os.environ.get("CHROMIUM", "chromium"))
-    with served() as address, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        server("--page", CYCLORAMA_HOME=home) as (client, _),
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        shoot(browser, address, folder)
+        shoot(browser, str(client.base_url), folder)
         browser.close()
 
 

@@ -58,7 +58,7 @@ def control(name: str, words: Words, chosen: Any = None) -> Any:
     """A field's widget; its value, None where it was left open. chosen: what is taken then."""
     own = EDIT[name]
     label, description = words.option(own)
-    placeholder = words("left-open") if chosen is None else words("left-open-is", value=_text(chosen, words))
+    placeholder = words("left-open") if chosen in (None, "") else words("left-open-is", value=_text(chosen, words))
     kind = _plain(own.kind)
     if name in _CHECKBOXES:
         return st.checkbox(label, key=key(name), help=description) or None

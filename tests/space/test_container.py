@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 from click.testing import CliRunner
 
 from cyclorama.cli import main
@@ -46,10 +46,8 @@ def test_what_runs_is_no_root_and_has_no_torch() -> None:
     assert any("--uid 1000" in rest for word, rest in made["installed"] if word == "RUN")
     assert made["last"][0] == ("FROM", "installed")
     assert "torch" not in json.dumps(made["installed"] + made["last"])
-    pin = next(
-        one for one in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["export"]
-        if one.startswith("torch==")
-    )  # fmt: skip
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (pin,) = [one for one in extras["export"] if one.startswith("torch==")]
     assert pin in json.dumps(made["exported"])
 
 
