@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwri
 
 from cyclorama import BackgroundGenerator, InvalidOptions, cut_out, load_photo
 from cyclorama.benchmarks.serving import Progress, new_photos, server
+from cyclorama.engine.machine import available_cores, cpu_features, cpu_name
 
 _ROUNDS = 5
 _SIZE = (1200, 800)
@@ -65,6 +67,8 @@ def measure_page(progress: Progress) -> dict[str, Any]:
             "added": float(np.median(difference)), "spread": [float(difference.min()), float(difference.max())],
         }  # fmt: skip
     return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{cpu_name()}, {available_cores()} cores with {cpu_features()[-1]}",
         "first_load": statistics.median(first[1:]), "first_load_worst": max(first[1:]), "added": added,
         "lookers": _LOOKERS, "answer": statistics.median(answers), "answer_worst": max(answers),
         "visits": _VISITS, "memory": memory, "growth": memory[-1] / memory[0] - 1,
@@ -87,7 +91,9 @@ def page_tables(figures: dict[str, Any]) -> str:
         f"First load to usable: {figures['first_load']:.1f} s, at worst {figures['first_load_worst']:.1f} s. "
         f"{figures['lookers']} looking while one paints: an answer in {figures['answer']:.2f} s, at worst "
         f"{figures['answer_worst']:.2f} s. Memory after {_FIRST} visits {first:.0f} MB, after {figures['visits']} "
-        f"{last:.0f} MB ({figures['growth']:+.1%}), sessions expired each time.",
+        f"{last:.0f} MB ({figures['growth']:+.1%}), sessions expired each time.", "",
+        f"*{figures['machine']}, {figures['created'][:10]}, nano, photos of a megapixel, {_ROUNDS} rounds; "
+        "`cyclorama benchmark --page`*", "",
     ])  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from cyclorama.benchmarks.page import page_tables
 from cyclorama.benchmarks.report import Report, headlines, plot, tables
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -13,6 +14,7 @@ BLOCKS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
     "speed": ("README.md", "results.json", headlines),
     "benchmark": ("docs/benchmarks.md", "results.json", tables),
     "masks": ("docs/masks.md", "masks.json", tables),
+    "page": ("docs/page.md", "page.json", lambda report: page_tables(report["page"])),
 }
 """By the name in the comments around it: the page, the figures that it is made from, and how."""
 
@@ -27,8 +29,9 @@ def filled(name: str) -> str:
 
 
 def _main() -> None:
-    for name, (page, file, _) in BLOCKS.items():
+    for name, (page, _, _) in BLOCKS.items():
         (_ROOT / page).write_text(filled(name), encoding="utf-8")
+    for file in {file for _, file, made in BLOCKS.values() if made in (tables, headlines)}:
         plot(json.loads((_ROOT / "benchmarks" / file).read_text(encoding="utf-8")), _ROOT / "docs" / "benchmark")
 
 

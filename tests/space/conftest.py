@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from cyclorama import BackgroundGenerator
 from cyclorama.serving.jobs import Job, JobQueue
@@ -72,8 +72,12 @@ expect.set_options(timeout=20_000)
 
 @pytest.fixture
 def visitor(browser: Browser, page_server: PageServer) -> Iterator[Callable[..., Page]]:
-    """Makes visitors, each with a browser of their own; whatever their pages say of errors fails the test."""
-    contexts, said = [], []
+    """Makes visitors, each with a browser of their own; an error in a page fails the test, and a request elsewhere."""
+    contexts: list[BrowserContext] = []
+    said: list[str] = []
+
+    def is_outside(url: str) -> bool:
+        return not url.startswith((page_server.address, "data:", "blob:"))
 
     def arrive(**settings: object) -> Page:
         settings.setdefault("viewport", {"width": 1440, "height": 1300})
@@ -82,6 +86,7 @@ def visitor(browser: Browser, page_server: PageServer) -> Iterator[Callable[...,
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: said.append(request.url) if is_outside(request.url) else None)
         page.goto(page_server.address)
         return page
 
