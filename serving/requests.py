@@ -214,6 +214,7 @@ class Order:
 
     subject, painting, counting: options as `prepare` and `paint` take them.  mask_kind: what a mask means.
     backdrop: bytes of a picture, a colour's name, `transparent` or `blur`; None: painted.
+    partial_images: how many previews are made.  preview_seconds: or one whenever as long has passed, the last alone kept.
     """
 
     photo: bytes = field(repr=False)
@@ -229,6 +230,7 @@ class Order:
     encoding: EncodeOptions
     is_streamed: bool
     partial_images: int
+    preview_seconds: float | None
     identifier: str | None
     key: str
 
@@ -325,7 +327,7 @@ def _order(given: dict[str, Any], key: str) -> Order:
         photo=given["image"], prompt=prompt, mask=given.get("mask"), mask_kind=given.get("mask_kind", "openai"),
         model=given.get("model"), preset=given.get("preset") or _PRESET_OF_QUALITY[given.get("quality", "auto")],
         backdrop=backdrop, subject=subject, painting=painting, counting=counting, encoding=EncodeOptions(**encoding),
-        is_streamed=given.get("stream", False), partial_images=given.get("partial_images", 0),
+        is_streamed=given.get("stream", False), partial_images=given.get("partial_images", 0), preview_seconds=None,
         identifier=given.get("safety_identifier") or given.get("user"), key=key,
     )  # fmt: skip
 

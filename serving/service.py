@@ -155,7 +155,7 @@ class Service:
         )
         results: list[Result] = []
         painting: GenerationKeywords = dict(order.painting)  # type: ignore[assignment]
-        shown = 0
+        shown, last = 0, time.monotonic()
         for progress in model.generator.paint(
             scene, order.prompt, order.preset, **order.counting, cancelled=job.cancelled, **painting
         ):
@@ -163,6 +163,10 @@ class Service:
             if shown < order.partial_images and _is_time_for(shown, order.partial_images, job.progress):
                 job.partials.append(_encoded(progress.preview(), order))
                 shown += 1
+            every = order.preview_seconds
+            if every is not None and time.monotonic() - last >= every:
+                job.partials[:] = [_encoded(progress.preview(), order)]
+                last = time.monotonic()
             job.changed()
             if progress.result is not None:
                 results.append(progress.result)

@@ -5,6 +5,7 @@ Streamlit runs this file for every visitor, again after each change. What it sta
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -93,16 +94,17 @@ def mask(visit_id: str, words: Words) -> bool:
         except CycloramaError as error:
             trouble = error
     shown = None
-    with st.spinner(words("looking"), show_time=False):
-        try:
-            shown = look(parts(), visit)
-        except CycloramaError as error:
-            trouble = error
-            if visit.strokes != before.strokes:  # back to what could be found
-                try:
-                    shown = look(parts(), before)
-                except CycloramaError:
-                    shown = None
+    waiting = st.empty()
+    if not visit.strokes:
+        waiting.markdown(words("looking"))
+    try:
+        shown = look(parts(), visit)
+    except CycloramaError as error:
+        trouble = error
+        if visit.strokes != before.strokes:  # what could be found before is shown on
+            with suppress(CycloramaError):
+                shown = look(parts(), before)
+    waiting.empty()
     editor.mask(key="mask", visit=visit, shown=shown, words=words)
     if trouble is not None:
         st.error(words.error(trouble))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cyclorama.space.mounting import Parts
 
 _SHARE = 4  # jobs of one visit that may wait
-_PREVIEWS = 12
+_PREVIEW_SECONDS = 1.5  # between previews, which cost about as much as a step
 BEHIND = ("painted", "picture", "colour", "blur", "transparent")
 """What may go behind the subject: `behind` of a wish. All else of it is named as the fields of a request."""
 
@@ -42,7 +42,7 @@ def order_of(parts: Parts, visit: Visit, wish: dict[str, Any]) -> Order:
     values = [(name, list(value) if isinstance(value, tuple) else value) for name, value in fields]
     order = read_edit([("image", parts.visits.photo(visit)), *values])
     parts.service.check(order)
-    return replace(order, partial_images=_PREVIEWS)
+    return replace(order, preview_seconds=_PREVIEW_SECONDS)
 
 
 def paint(parts: Parts, visit: Visit, wish: dict[str, Any]) -> Job:
