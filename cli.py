@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cyclorama.commands.batch import batch
 from cyclorama.commands.benchmark import benchmark
 from cyclorama.commands.doctor import doctor
 from cyclorama.commands.export import export
@@ -21,12 +22,13 @@ def main() -> None:
     \b
     Examples:
       cyclorama generate cat.jpg -p "a sandy beach at sunset"
+      cyclorama batch photos -o out -p "grey studio backdrop"
       cyclorama mask cat.jpg --cutout -o cat.png
       cyclorama models list
     """
 
 
-for command in (generate, mask, export, models, serve, benchmark, doctor):
+for command in (generate, batch, mask, export, models, serve, benchmark, doctor):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from cyclorama.engine.options import (
 )
 
 if TYPE_CHECKING:
-    from cyclorama import Background, Cutout, Photo
+    from cyclorama import Cutout, Photo
 
 _FINISHING = ("shadow", "colour_match")
 
@@ -155,7 +155,7 @@ def _put_on_given(
     from cyclorama import Background, cut_out
 
     finishing = {name: painting[name] for name in _FINISHING}
-    chosen = Background.image(stream) if stream is not None else background and _background(background)
+    chosen = Background.image(stream) if stream is not None else background and Background.named(background)
     if chosen:
         pictures.check_format(has_alpha=chosen.photo.alpha is not None)
         if finishing["colour_match"]:
@@ -164,32 +164,6 @@ def _put_on_given(
         cutout: Cutout = cut_out(photo, **cutting)
         picture = cutout.on(chosen or cutout.out_of_focus(), **finishing)
     pictures.write(0, picture)
-
-
-def _background(text: str) -> Background:
-    """A file, a colour or `transparent`; where a file is called like a colour, it is the file."""
-    from cyclorama import Background, BadImage
-
-    if _is_file(text):
-        return Background.image(Path(text))
-    if text.lower() == "transparent":
-        return Background.transparent()
-    try:
-        return Background.colour(text)
-    except InvalidOptions:
-        if "://" in text:
-            raise BadImage(f"{text} is a web address; download the picture and give its file") from None
-        raise BadImage(
-            f"there is no file {text}, and no colour is called so; name an image, a colour like #f0f0f0, "
-            "or `transparent`"
-        ) from None
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    except (OSError, ValueError):  # what no file can be called
-        return False
 
 
 def _given(source: Path | BinaryIO | None) -> Path | BinaryIO:

@@ -214,7 +214,7 @@ class Order:
 
     subject, painting, counting: options as `prepare` and `paint` take them.  mask_kind: what a mask means.
     backdrop: bytes of a picture, a colour's name, `transparent` or `blur`; None: painted.
-    partial_images: how many previews are made.  preview_seconds: or one whenever as long has passed, the last alone kept.
+    partial_images: how many previews are made.  preview_seconds: or one each time as long has passed; the last stays.
     """
 
     photo: bytes = field(repr=False)

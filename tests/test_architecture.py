@@ -20,7 +20,8 @@ from tests.conftest import ROOT
 # What each package may import of the others. Exports are verified, and calibrated, on the very engine that serves.
 ALLOWED = {
     "cli": {"commands"},
-    "commands": {"space", "serving", "engine", "export", "models", "benchmarks"},
+    "commands": {"batch", "space", "serving", "engine", "export", "models", "benchmarks"},
+    "batch": {"engine", "models"},
     "space": {"serving", "engine", "models"},
     "serving": {"engine", "models"},
     "benchmarks": {"engine", "export", "models"},
@@ -36,6 +37,7 @@ EXPORT_MAY_USE_OF_ENGINE = {
 HEAVY = (
     "torch", "transformers", "diffusers", "optimum", "rembg", "scipy", "cv2", "cyclorama.export",
     "cyclorama.benchmarks", "cyclorama.cli", "cyclorama.serving", "fastapi", "cyclorama.space", "streamlit",
+    "cyclorama.batch",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageColor, ImageOps
 from cyclorama.engine.arrays import Array, Pixels, reduced_size
 from cyclorama.engine.blur import box_mean, disc_mean
 from cyclorama.engine.checks import shown, text
-from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.errors import BadImage, InvalidOptions
 from cyclorama.engine.options import MOST_PIXELS
 from cyclorama.engine.photo import Photo, Source, load_photo
 from cyclorama.engine.tones import convert_colours
@@ -61,6 +61,26 @@ class Background:
     def transparent(cls) -> Background:
         """Nothing."""
         return cls("transparent", Photo(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8)))
+
+    @classmethod
+    def named(cls, text: str) -> Background:
+        """By what a person types: a file, a colour or `transparent`; where a file is called like a colour, the file.
+
+        Raises BadImage.
+        """
+        if _is_file(text):
+            return cls.image(Path(text))
+        if text.lower() == "transparent":
+            return cls.transparent()
+        try:
+            return cls.colour(text)
+        except InvalidOptions:
+            if "://" in text:
+                raise BadImage(f"{text} is a web address; download the picture and give its file") from None
+            raise BadImage(
+                f"there is no file {text}, and no colour is called so; name an image, a colour like #f0f0f0, "
+                "or `transparent`"
+            ) from None
 
     @classmethod
     def blurred(cls, photo: Photo, alpha: Pixels) -> Background:
@@ -114,6 +134,13 @@ class Background:
         rgb = convert_colours(np.ascontiguousarray(pixels[..., :3]), photo.icc_profile, icc_profile)
         pixels = rgb if photo.alpha is None else np.dstack([rgb, pixels[..., 3]])
         return np.tile(pixels, (size[1], size[0], 1)) if self.is_plain else pixels
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # what no file can be called
+        return False
 
 
 def _filled(colours: Array, weight: Array) -> Array:

@@ -1,0 +1,94 @@
+"""What a person should look at: the pictures of a run, the most doubtful first, in one file that needs no server."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cyclorama.batch.journal import records
+from cyclorama.batch.worker import REVIEW, thumbnail_name
+from cyclorama.engine.files import write_whole
+
+NAME = "review.html"
+_GROWTH = 0.05  # of the subject's area: worth a look
+_UNKNOWN = 0.3  # as doubtful as a mask of which nothing is known
+_STYLE = """
+:root { color-scheme: light dark; font: 16px/1.4 system-ui, sans-serif; }
+body { margin: 0 auto; max-width: 1200px; padding: 1rem; }
+label { margin-right: 1rem; }
+ol { list-style: none; padding: 0; }
+li { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; padding: .6rem 0; border-top: 1px solid #8886;
+  content-visibility: auto; contain-intrinsic-size: auto 215px; }
+img { background: #fff; border-radius: .3rem; max-width: 100%; }
+.facts { flex: 1 1 18rem; }
+.why { font-weight: 600; }
+.failed .why { color: #c62828; }
+code { overflow-wrap: anywhere; }
+:root:has(#only:checked) li.fine { display: none; }
+"""
+
+
+def write_review(folder: Path) -> int:
+    """Writes review.html into an output folder, of its journal; how many pictures should be looked at."""
+    last = {record["output"]: record for record in records(folder)}
+    ordered = sorted(last.values(), key=lambda record: (-worth_a_look(record)[0], record["output"]))
+    count = sum(worth_a_look(record)[0] >= 1 for record in ordered)
+    lines = [
+        "<!doctype html>", '<html lang="en"><head><meta charset="utf-8"><title>Review</title>',
+        '<meta name="viewport" content="width=device-width">', f"<style>{_STYLE}</style></head><body>",
+        f"<h1>{len(ordered)} pictures, {count} to look at</h1>",
+        '<p><label><input type="checkbox" id="only"> only those to look at</label>'
+        " Photo, mask and picture, the most doubtful first. To mend a mask, save it corrected as NAME.png in a folder, "
+        "and run again with <code>--masks-from FOLDER</code>.</p><ol>",
+        *(_item(record, folder) for record in ordered), "</ol></body></html>",
+    ]  # fmt: skip
+    write_whole(folder / NAME, "\n".join(lines).encode("utf-8", "replace"))
+    return count
+
+
+def worth_a_look(record: Mapping[str, Any]) -> tuple[float, list[str]]:
+    """How much a picture should be looked at, from 1 on it should, and why."""
+    if record["state"] == "failed":
+        return 10.0, [str(record["error"]["message"])]
+    why = []
+    doubt = record.get("doubt")
+    score = _UNKNOWN if doubt is None else float(doubt)
+    if doubt is not None and doubt > 0.5:
+        score += 1
+        why.append(f"{doubt:.0%} of such masks are wrong")
+    growth = float(record.get("growth") or 0)
+    if growth > _GROWTH:
+        score += 1 + growth
+        why.append(f"the subject grew by {growth:.0%}")
+    for note in record.get("notes", ()):
+        if "subjects were found" in note or "left out" in note:
+            score += 1
+            why.append(str(note))
+    return score, why
+
+
+def _item(record: Mapping[str, Any], folder: Path) -> str:
+    score, why = worth_a_look(record)
+    kind = "failed" if record["state"] == "failed" else "look" if score >= 1 else "fine"
+    output = str(record["output"])
+    picture = ""
+    try:
+        data = base64.b64encode((folder / REVIEW / thumbnail_name(output)).read_bytes()).decode()
+        picture = (
+            f'<a href="{html.escape(quote(output))}"><img loading="lazy" alt="photo, mask and picture of '
+            f'{html.escape(output)}" src="data:image/jpeg;base64,{data}"></a>'
+        )
+    except OSError:
+        pass
+    facts = ", ".join(
+        f"{name} {record[name]}" for name in ("doubt", "growth", "seed", "seconds") if record.get(name) is not None
+    )
+    reasons = html.escape("; ".join(why)) if why else "nothing stands out"
+    return (
+        f'<li class="{kind}">{picture}<div class="facts"><code>{html.escape(output)}</code>'
+        f'<div class="why">{reasons}</div><div>{html.escape(facts)}</div></div></li>'
+    )

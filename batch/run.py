@@ -1,0 +1,177 @@
+"""A run: rows to workers, records to the journal; killed at any moment it goes on where it was."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cyclorama.batch import worker
+from cyclorama.batch.journal import Journal, key
+from cyclorama.batch.manifest import Row
+from cyclorama.batch.worker import How
+from cyclorama.engine.machine import available_cores
+
+_AHEAD = 2  # rows that each worker has waiting
+_TRIES = 2  # of a row whose worker died
+_NOT_OF_PICTURES = ("folder", "threads")
+
+
+@dataclass
+class Summary:
+    """What came of a run: pictures done now, there already, failed now, failed before and not tried again."""
+
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    failed_before: int = 0
+    is_interrupted: bool = False
+    errors: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether any picture is missing for a reason of its own."""
+        return bool(self.failed or self.failed_before)
+
+
+def run(
+    rows: Iterable[Row],
+    how: How,
+    workers: int,
+    *,
+    retry_failed: bool = False,
+    verify: bool = False,
+    tell: Callable[[Summary], None] = lambda summary: None,
+) -> Summary:
+    """Makes the pictures of all rows that are not made yet.
+
+    workers: processes.  tell: called after each picture. Ctrl-C (KeyboardInterrupt) lets what runs be finished.
+    Raises InvalidOptions where another run has the folder, and CannotWrite.
+    """
+    summary = Summary()
+    with Journal(how.folder) as journal, _Workers(how, workers) as pool:
+        due = _due(rows, journal, how, summary, retry_failed, verify)
+        try:
+            for record in pool.records(due):
+                _count(record, journal, summary)
+                tell(summary)
+        except KeyboardInterrupt:
+            summary.is_interrupted = True
+            for record in pool.rest():
+                _count(record, journal, summary)
+    return summary
+
+
+def _count(record: dict[str, Any], journal: Journal, summary: Summary) -> None:
+    journal.add(record)
+    if record["state"] == "done":
+        summary.done += 1
+    else:
+        summary.failed += 1
+        code = record["error"]["code"]
+        summary.errors[code] = summary.errors.get(code, 0) + 1
+
+
+def _due(
+    rows: Iterable[Row], journal: Journal, how: How, summary: Summary, retry_failed: bool, verify: bool
+) -> Iterator[tuple[Row, str]]:
+    common = {name: str(value) for name, value in asdict(how).items() if name not in _NOT_OF_PICTURES}
+    for row in rows:
+        try:
+            of_row = key(row, common)
+        except OSError:  # the worker says why
+            of_row = ""
+        last = journal.last(row, of_row, verify=verify)
+        if last is None or (last["state"] == "failed" and retry_failed):
+            yield row, of_row
+        elif last["state"] == "done":
+            summary.skipped += 1
+        else:
+            summary.failed_before += 1
+
+
+class _Workers:
+    """Processes that make pictures. One that dies costs the rows that it had a second try, and no other row."""
+
+    def __init__(self, how: How, count: int) -> None:
+        self._how, self._count = how, count
+        self._pool = self._started()
+        self._running: dict[Future[dict[str, Any]], tuple[Row, str, int]] = {}
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _started(self, count: int | None = None) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            count or self._count, multiprocessing.get_context("spawn"), initializer=worker.start, initargs=(self._how,)
+        )
+
+    def records(self, due: Iterator[tuple[Row, str]]) -> Iterator[dict[str, Any]]:
+        """Of all rows, as they are done."""
+        again: deque[tuple[Row, str, int]] = deque()
+        is_over = False
+        while True:
+            while not is_over and not again and len(self._running) < self._count * (1 + _AHEAD):
+                following = next(due, None)
+                if following is None:
+                    is_over = True
+                else:
+                    self._submit(*following, 1)
+            if not self._running and again:
+                yield from self._alone(*again.popleft())
+                continue
+            if not self._running:
+                if is_over:
+                    return
+                continue
+            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+            for future in done:
+                row, of_row, tries = self._running.pop(future)
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    again.append((row, of_row, tries))
+            if again and not self._running:
+                self._pool.shutdown(wait=False)
+                self._pool = self._started()
+
+    def rest(self) -> Iterator[dict[str, Any]]:
+        """Of what runs already; what waits is given up."""
+        running = {future for future in self._running if not future.cancel()}
+        for future in wait(running).done:
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                continue
+
+    def _submit(self, row: Row, of_row: str, tries: int) -> None:
+        self._running[self._pool.submit(worker.work, row, of_row)] = row, of_row, tries
+
+    def _alone(self, row: Row, of_row: str, tries: int) -> Iterator[dict[str, Any]]:
+        """One of those that a worker had when it died, in a process of its own: which of them it was is seen then."""
+        with self._started(1) as pool:
+            try:
+                yield pool.submit(worker.work, row, of_row).result()
+                return
+            except BrokenProcessPool:
+                pass
+        if tries < _TRIES:
+            yield from self._alone(row, of_row, tries + 1)
+            return
+        told = f"the process that made it ended {_TRIES} times, perhaps for want of memory; try it alone, or smaller"
+        yield {
+            "output": row.output, "photo": str(row.photo), "key": of_row, "state": "failed", "seconds": 0.0,
+            "error": {"code": "worker_died", "message": told},
+        }  # fmt: skip
+
+
+def threads_for(workers: int) -> int:
+    """Threads of each of so many workers."""
+    return max(1, available_cores() // workers)

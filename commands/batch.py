@@ -1,0 +1,165 @@
+"""`cyclorama batch`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cyclorama.commands.console import bar, clear_errors, print_json, remark
+from cyclorama.commands.options import model_option, options_of, picked
+from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.options import (
+    PRESETS,
+    CountOptions,
+    EncodeOptions,
+    GenerationOptions,
+    LoadOptions,
+    SceneOptions,
+    check_prompt,
+)
+
+SOME_FAILED = 3
+"""Exit code of a run in which some rows failed."""
+_OF_ONE_PHOTO = ("mask", "keep", "drop", "box")
+_FINISHING = ("shadow", "colour_match")
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PHOTOS...|TABLE")
+@click.option("-o", "output", required=True, type=click.Path(path_type=Path), help="The folder to write into.")
+@click.option("-p", "--prompt", help="The background of every photo, unless a row has its own.")
+@click.option("--background", metavar="FILE|COLOUR|transparent", help="A given background instead.")
+@click.option("--blur", is_flag=True, help="Each photo's own background instead, out of focus.")
+@click.option("--format", "kind", type=click.Choice(["png", "jpg", "webp"]), default="png", show_default=True,
+              help="Of outputs that a table does not name.")  # fmt: skip
+@options_of(EncodeOptions, but=("format",))
+@model_option
+@click.option("--preset", type=click.Choice(PRESETS), help="Default: the one that fits the model.")
+@options_of(CountOptions, but=("count",))
+@options_of(SceneOptions, but=_OF_ONE_PHOTO)
+@options_of(LoadOptions)
+@options_of(GenerationOptions, but=("prompt",))
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes; default: one for every four cores.")
+@click.option("--retry-failed", is_flag=True, help="Try what failed before once more.")
+@click.option("--verify", is_flag=True, help="Hold pictures that are there against the journal's checksums.")
+@click.option("--only-masks", is_flag=True, help="Write masks, for correction, and paint nothing.")
+@click.option("--masks-from", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="A folder of corrected masks, called as the photos are, .png.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
+@click.pass_context
+@clear_errors
+def batch(
+    context: click.Context,
+    /,
+    sources: tuple[Path, ...],
+    output: Path,
+    prompt: str | None,
+    background: str | None,
+    blur: bool,
+    kind: str,
+    model: str,
+    preset: Any,
+    workers: int | None,
+    retry_failed: bool,
+    verify: bool,
+    only_masks: bool,
+    masks_from: Path | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Put the subjects of many photos on new backgrounds; killed at any moment, the same command goes on.
+
+    PHOTOS are files and folders; TABLE is a .csv or .jsonl with a column `photo` and, as liked, `prompt`, `output`,
+    `background`, `preset`, and any option of `generate`. What is done is in journal.jsonl in the output folder, what a
+    person should look at in review.html. Exits with 3 when some photos failed.
+
+    \b
+    Examples:
+      cyclorama batch photos -o out -p "grey studio backdrop" --workers 2
+      cyclorama batch shoes.csv -o out --format jpg
+      cyclorama batch photos -o out --background "#ffffff" --shadow --canvas square
+      cyclorama batch photos -o masks --only-masks
+    """
+    if [prompt is not None, background is not None, blur].count(True) > 1:
+        raise InvalidOptions("say what the background is once: -p PROMPT, --background or --blur")
+    loading = LoadOptions(**picked(LoadOptions, values))
+    common = _common(context, values)
+    seed = common.pop("seed", 0)
+    if prompt is not None:
+        check_prompt(prompt, common.get("negative_prompt", ""))
+        common["prompt"] = prompt
+    if background is not None or blur:
+        common["background"] = "blur" if blur else background
+    if preset is not None:
+        common["preset"] = preset
+
+    from cyclorama.batch.manifest import rows
+    from cyclorama.batch.review import write_review
+    from cyclorama.batch.run import Summary, run, threads_for
+    from cyclorama.batch.worker import How
+    from cyclorama.engine.machine import available_cores
+    from cyclorama.models.store import named_or_folder, resolve
+
+    for source in sources:
+        if not source.exists():
+            raise InvalidOptions(f"there is no {source}")
+    planned = list(rows(sources, common, ".png" if only_masks else f".{kind}"))
+    for row in planned:
+        if masks_from is not None and (mask := masks_from / f"{row.photo.stem}.png").is_file():
+            row.options["mask"] = mask  # type: ignore[index]
+        if not only_masks and "background" not in row.options and "prompt" not in row.options:
+            where = f"line {row.line}" if row.line else str(row.photo)
+            raise InvalidOptions(f"{where}: say what the background is: -p PROMPT, --background, --blur, or a column")
+        if (output / row.output).resolve() == row.photo.resolve():
+            raise InvalidOptions(f"{row.photo} is a photo itself and would be lost; name another folder with -o")
+    if any("prompt" in row.options for row in planned) and not only_masks:
+        resolve(named_or_folder(model))
+    count = workers or max(1, available_cores() // 4)
+    how = How(
+        output, named_or_folder(model), loading.backend, loading.device, loading.threads or threads_for(count),
+        loading.exact, seed, only_masks,
+    )  # fmt: skip
+    start = time.monotonic()
+    with bar(total=len(planned), unit="picture") as line:
+
+        def tell(summary: Summary) -> None:
+            line.n = summary.done + summary.skipped + summary.failed + summary.failed_before
+            line.set_postfix_str(f"{summary.failed + summary.failed_before} failed")
+            line.refresh()
+
+        summary = run(planned, how, count, retry_failed=retry_failed, verify=verify, tell=tell)
+    to_look_at = write_review(output)
+    _told(summary, len(planned), output, to_look_at, time.monotonic() - start, as_json)
+    if summary.is_interrupted:
+        raise click.ClickException("interrupted; the same command goes on where this one stopped")
+    if summary.has_failures:
+        context.exit(SOME_FAILED)
+
+
+def _common(context: click.Context, values: dict[str, Any]) -> dict[str, Any]:
+    """Options that were given on the command line; the others are the engine's to choose."""
+    given: dict[str, Any] = {}
+    for kind in (SceneOptions, GenerationOptions, CountOptions, EncodeOptions):
+        for name, value in picked(kind, values).items():
+            if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+                given[name] = value
+    return given
+
+
+def _told(summary: Any, count: int, folder: Path, to_look_at: int, seconds: float, as_json: bool) -> None:
+    failed = summary.failed + summary.failed_before
+    if as_json:
+        print_json({
+            "pictures": count, "done": summary.done, "skipped": summary.skipped, "failed": failed,
+            "errors": summary.errors, "to_look_at": to_look_at, "seconds": round(seconds, 1),
+            "interrupted": summary.is_interrupted, "folder": str(folder),
+        })  # fmt: skip
+        return
+    rate = f", {summary.done / seconds:.2f} a second" if summary.done else ""
+    remark(
+        f"{summary.done} done, {summary.skipped} there already, {failed} failed{rate}; "
+        f"{to_look_at} to look at in {folder / 'review.html'}"
+    )
