@@ -187,7 +187,7 @@ def _many(browser: Browser, address: str, photos: Callable[[tuple[int, int]], by
 
             def answer(page: Page = page) -> None:
                 page.get_by_role("radio", name="A colour").click()
-                expect(page.get_by_role("button", name="Put it there")).to_be_visible()
+                expect(page.get_by_role("button", name="Make the picture")).to_be_visible()
 
             seconds.append(_timed(answer))
         return seconds

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from cyclorama.benchmarks.page import page_tables
 from cyclorama.benchmarks.report import Report, headlines, plot, tables
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -14,7 +13,6 @@ BLOCKS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
     "speed": ("README.md", "results.json", headlines),
     "benchmark": ("docs/benchmarks.md", "results.json", tables),
     "masks": ("docs/masks.md", "masks.json", tables),
-    "page": ("docs/page.md", "page.json", lambda report: page_tables(report["page"])),
 }
 """By the name in the comments around it: the page, the figures that it is made from, and how."""
 

@@ -84,7 +84,7 @@ class _Addresses:
     async def backdrops(self, request: Request) -> Response:
         """A picture to go behind the subject, of the visit that `x-visit` names."""
         data, _ = await _sent(request)
-        visit = self._named(request)
+        visit = await run_in_threadpool(self._named, request)
         if visit is None:
             raise HTTPException(404, "there is no such visit")
 
@@ -104,7 +104,7 @@ class _Addresses:
 
     async def file(self, request: Request) -> Response:
         """One of the pictures that the page shows."""
-        visit = self._found(request)
+        visit = await run_in_threadpool(self._found, request)
         path = await run_in_threadpool(self._parts.visits.file, visit, request.path_params["name"])
         if path is None:
             raise HTTPException(404, "there is no such picture")
@@ -112,23 +112,25 @@ class _Addresses:
 
     async def download(self, request: Request) -> Response:
         """A picture as PNG, JPEG or WebP, at full size."""
-        visit, name, kind = self._found(request), request.path_params["name"], request.path_params["kind"]
+        visit = await run_in_threadpool(self._found, request)
+        name, kind = request.path_params["name"], request.path_params["kind"]
         path = await run_in_threadpool(self._parts.visits.file, visit, f"{name}.png")
         if path is None or kind not in _KINDS:
             raise HTTPException(404, "there is no such picture")
-        file_name = f"{Path(visit.called).stem or 'photo'}-{name.removeprefix('result-')}.{kind.replace('jpeg', 'jpg')}"
+        called = next((one.called for one in visit.results if one.name == name), "")
+        file_name = f"{Path(called).stem or 'photo'}-{name.removeprefix('result-')}.{kind.replace('jpeg', 'jpg')}"
         if kind == "png":
             return FileResponse(path, filename=file_name, headers=_FOR_GOOD)
         return _attached(await run_in_threadpool(self._converted, path, kind), file_name, kind)
 
     async def cutout(self, request: Request) -> Response:
         """The subject on nothing, at full size."""
-        visit = self._found(request)
+        visit = await run_in_threadpool(self._found, request)
         return _attached(await run_in_threadpool(self._cutout, visit), f"{Path(visit.called).stem}-cutout.png", "png")
 
     async def mask(self, request: Request) -> Response:
         """The subject's alpha, at full size: what `generate --mask` takes."""
-        visit = self._found(request)
+        visit = await run_in_threadpool(self._found, request)
         return _attached(await run_in_threadpool(self._mask, visit), f"{Path(visit.called).stem}-mask.png", "png")
 
     def _converted(self, path: Path, kind: str) -> bytes:
@@ -143,17 +145,19 @@ class _Addresses:
             return encode_image(image, kind.upper(), **about)
 
     def _cutout(self, visit: Visit) -> bytes:
+        subject = subject_of(visit)
         with self._parts.masks:
-            return self._subject(visit).on(Background.transparent()).encode("png")
+            return self._subject(visit, subject).on(Background.transparent()).encode("png")
 
     def _mask(self, visit: Visit) -> bytes:
+        subject = subject_of(visit)
         with self._parts.masks, BytesIO() as file:
-            Image.fromarray(self._subject(visit).photo_alpha).save(file, "png")
+            Image.fromarray(self._subject(visit, subject).photo_alpha).save(file, "png")
             return file.getvalue()
 
-    def _subject(self, visit: Visit) -> Cutout:
+    def _subject(self, visit: Visit, subject: dict[str, Any]) -> Cutout:
         data = self._parts.visits.photo(visit)
-        return self._parts.service.cutout(data, subject_of(visit), visit.owner)
+        return self._parts.service.cutout(data, subject, visit.owner)
 
     def _named(self, request: Request) -> Visit | None:
         return self._parts.visits.find(request.headers.get("x-visit", ""))
@@ -162,6 +166,8 @@ class _Addresses:
         visit = self._parts.visits.find(request.path_params["visit"])
         if visit is None:
             raise HTTPException(404, "there is no such visit")
+        if request.path_params.get("photo", str(visit.photo)) != str(visit.photo):
+            raise HTTPException(404, "this photo was replaced by another")
         return visit
 
 

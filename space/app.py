@@ -49,8 +49,9 @@ def page() -> None:
         is_found = mask(visit.id, words)
     with behind:
         wish = background(visit, words)
+        use_mask_model(visit, wish.get("mask_model"))
         begin(visit, wish, words, is_found)
-        painting(visit.id, words)
+    painting(visit.id, words)
     results(visit.id, words)
     about(words, visit)
 
@@ -85,26 +86,23 @@ def mask(visit_id: str, words: Words) -> bool:
     if visit is None:
         return False
     strokes = editor.strokes_of("mask", visit)
-    trouble = None
-    before = visit
-    if strokes is not None:
-        try:
-            marks = checked(strokes, visit.size)
-            visit = visits.change(visit, lambda one: replace(one, strokes=marks)) or visit
-        except CycloramaError as error:
-            trouble = error
-    shown = None
+    before, shown, trouble = visit, None, None
     waiting = st.empty()
     if not visit.strokes:
         waiting.markdown(words("looking"))
     try:
+        if strokes is not None:
+            visit = replace(visit, strokes=checked(strokes, visit.size))
         shown = look(parts(), visit)
     except CycloramaError as error:
-        trouble = error
-        if visit.strokes != before.strokes:  # what could be found before is shown on
-            with suppress(CycloramaError):
-                shown = look(parts(), before)
+        trouble, visit = error, before  # what could be found before is shown on
+        with suppress(CycloramaError):
+            shown = look(parts(), visit)
     waiting.empty()
+    if visit.strokes != before.strokes:
+        marks = visit.strokes
+        visits.change(visit, lambda one: replace(one, strokes=marks))
+    editor.answer("mask")
     editor.mask(key="mask", visit=visit, shown=shown, words=words)
     if trouble is not None:
         st.error(words.error(trouble))
@@ -130,8 +128,9 @@ def background(visit: Visit, words: Words) -> dict[str, Any]:
     if wish["behind"] == "painted":
         wish |= prompt(words)
     elif wish["behind"] == "colour":
-        st.session_state.setdefault(controls.key("colour"), "#f0f0f0")
-        wish["colour"] = st.color_picker(words("colour"), key=controls.key("colour"))
+        key = controls.key("colour")
+        value = None if key in st.session_state else "#f0f0f0"
+        wish["colour"] = st.color_picker(words("colour"), value, key=key)
     elif wish["behind"] == "picture":
         editor.upload(
             key="backdrop", where="page/backdrops", visit=visit, words=words, most_bytes=MOST_BYTES,
@@ -145,10 +144,18 @@ def background(visit: Visit, words: Words) -> dict[str, Any]:
             format_func=lambda one: words("canvas-own") if one is None else one,
             help=words.option(controls.field("canvas"))[1],
         )  # fmt: skip
+        wish["subject_position"] = controls.position(words)
         wish |= {name: controls.control(name, words) for name in controls.IN_PLACE}
     with st.expander(words("advanced"), key="advanced"):
         wish |= advanced(wish, words)
     return {name: value for name, value in wish.items() if value is not None}
+
+
+def use_mask_model(visit: Visit, name: str | None) -> None:
+    """Another mask network is another mask, at once."""
+    if name != visit.wish.get("mask_model"):
+        parts().visits.change(visit, lambda one: replace(one, wish={**one.wish, "mask_model": name}))
+        st.rerun()
 
 
 def prompt(words: Words) -> dict[str, Any]:
@@ -194,7 +201,7 @@ def advanced(wish: dict[str, Any], words: Words) -> dict[str, Any]:
             taken |= asdict(generator.resolve(_EXAMPLES[0], wish.get("preset"), seed=0))
         taken |= {"working_size": min(generator.folder.native_size, LIMITS.size), "best_of": 1, "seed": None}
     columns = st.columns(2)
-    names = [name for name in controls.ADVANCED if name in taken or name == "good_enough"]
+    names = [name for name in controls.ADVANCED if name in taken or (name == "good_enough" and len(taken) > 1)]
     for number, name in enumerate(names):
         with columns[number % 2]:
             chosen[name] = controls.control(name, words, taken.get(name))
@@ -212,6 +219,8 @@ def begin(visit: Visit, wish: dict[str, Any], words: Words, is_found: bool) -> N
     )  # fmt: skip
     if pressed and wish["behind"] == "picture" and not visit.backdrop:
         st.error(words("no-backdrop"))
+    elif pressed and is_painted and not wish.get("prompt"):
+        st.error(words("no-prompt"))
     elif (pressed or more) and not is_busy:
         try:
             paint(parts(), visit, more or wish)
@@ -227,37 +236,32 @@ def running(visit: Visit) -> Job | None:
 
 
 def painting(visit_id: str, words: Words) -> None:
-    """The job that is painted, looked at again and again until it is over."""
+    """The job that is painted, looked at again and again until it is over; and how the last one ended."""
     visit = parts().visits.find(visit_id)
-    if visit is None or visit.job is None:
-        return
-    job = parts().queue.find(visit.job, visit.owner)
+    if visit is not None and visit.job is not None:
+        job = parts().queue.find(visit.job, visit.owner)
+        st.session_state["ended"] = None
+        if job is not None and not job.is_over:
+            watch(visit_id, job, words)
+            return
+        st.session_state["ended"] = ended(visit_id, visit.job, job, words)
+    kind, said = st.session_state.get("ended") or ("", "")
+    if kind:
+        {"error": st.error, "warning": st.warning, "info": st.info}[kind](said)
+
+
+def ended(visit_id: str, job_id: str, job: Job | None, words: Words) -> tuple[str, str] | None:
+    """What to say of a job that is over, if anything; the first of its pictures is shown."""
+    visit = parts().visits.change(visit_id, lambda one: replace(one, job=None) if one.job == job_id else one)
+    made = [one.name for one in visit.results if one.job == job_id] if visit else []
+    if made:
+        st.session_state["chosen"] = made[0]
+        return None
     if job is None:
-        _seen(visit)
-        if st.session_state.pop("watched", None) != visit.job or not visit.results:
-            st.warning(words("interrupted"))
-        return
-    if not job.is_over:
-        st.session_state["watched"] = job.id
-        watch(visit_id, job, words)
-        return
-    if job.state == "failed" and job.error is not None:
-        st.error(words.error(job.error))
-    elif job.state == "cancelled":
-        st.info(words("cancelled"))
-    else:
-        st.session_state["chosen"] = visit.results[-len(_pictures_of(visit))].name if visit.results else None
-        _seen(visit)
-
-
-def _pictures_of(visit: Visit) -> list[str]:
-    """Of the last job."""
-    last = visit.results[-1]
-    return [one.name for one in visit.results if one.wish | {"seed": 0} == last.wish | {"seed": 0}][-LIMITS.count :]
-
-
-def _seen(visit: Visit) -> None:
-    parts().visits.change(visit, lambda one: replace(one, job=None))
+        return "warning", words("interrupted")
+    if job.state == "cancelled":
+        return "info", words("cancelled")
+    return ("error", words.error(job.error)) if job.error is not None else None
 
 
 @st.fragment(run_every=_POLL)
@@ -291,15 +295,20 @@ def results(visit_id: str, words: Words) -> None:
     painted = next(one for one in visit.results if one.name == chosen)
     for note in painted.facts.get("notes", ()):
         st.caption(note)
+    if not painted.is_of(visit):
+        st.caption(words("another"))
+        return
     if painted.wish.get("behind") == "painted":
-        more = {**painted.wish, "n": 4, "seed": painted.facts["seed"] + 1}
+        seeds = [one.facts["seed"] for one in visit.results if one.job == painted.job]
+        best_of = painted.wish.get("best_of") or 1
+        more = {**painted.wish, "n": max(1, min(4, LIMITS.count // best_of)), "seed": (max(seeds) + best_of) % 2**32}
         if st.button(words("more-like-this"), key="more-like-this", disabled=running(visit) is not None):
             st.session_state["more"] = more
             st.rerun()
     with st.expander(words("same-again")):
-        st.code(recipe.command(visit, painted), language="shell", wrap_lines=True)
-        st.code(recipe.python(visit, painted), language="python", wrap_lines=True)
-        if visit.strokes:
+        st.code(recipe.command(painted), language="shell", wrap_lines=True)
+        st.code(recipe.python(painted), language="python", wrap_lines=True)
+        if painted.strokes:
             st.caption(words("mask-from-here"))
 
 
@@ -307,13 +316,17 @@ def about(words: Words, visit: Visit | None) -> None:
     """What happens to what is brought here."""
     st.divider()
     st.caption(words("private", minutes=round(parts().visits.seconds / 60)))
-    if visit is not None and st.button(words("delete"), key="delete", type="tertiary"):
-        job = running(visit)
-        if job is not None:
-            parts().queue.cancel(job)
-        parts().visits.forget(visit)
-        st.session_state["gone"] = "deleted"
-        st.rerun()
+    if visit is None:
+        return
+    with st.popover(words("delete")):
+        if st.button(words("delete-sure"), key="delete"):
+            job = running(visit)
+            if job is not None:
+                parts().queue.cancel(job)
+            parts().visits.forget(visit)
+            st.query_params.clear()
+            st.session_state["gone"] = "deleted"
+            st.rerun()
 
 
 page()

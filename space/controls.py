@@ -12,14 +12,16 @@ import streamlit as st
 from cyclorama.serving.requests import EDIT, Field
 from cyclorama.space.words import Words
 
-IN_PLACE = ("subject_scale", "subject_position", "shadow", "colour_match")
+IN_PLACE = ("subject_scale", "shadow", "colour_match")
+POSITIONS = ("0.5,1", "0,1", "1,1", "0.5,0.5", "0,0.5", "1,0.5", "0.5,0")
 ADVANCED = (
     "negative_prompt", "num_inference_steps", "guidance_scale", "strength", "seed", "sampler", "timestep_spacing",
     "guidance_interval", "cache_interval", "token_downsampling", "working_size", "best_of", "good_enough", "mask_model",
 )  # fmt: skip
 FOR_PAINTING = (*(name for name in ADVANCED if name != "mask_model"), "prompt", "preset", "n", "model")
 ELSEWHERE = {
-    "image": "the upload", "mask": "the editor", "mask_kind": "", "keep": "the editor", "drop": "the editor",
+    "image": "the upload", "subject_position": "a list",
+    "mask": "the editor", "mask_kind": "", "keep": "the editor", "drop": "the editor",
     "box": "the editor", "prompt": "above the button", "n": "above the button", "preset": "above the button",
     "quality": "preset", "backdrop": "behind", "background": "behind", "canvas": "shapes", "size": "canvas",
     "model": "where there are several", "output_format": "downloads", "output_compression": "downloads",
@@ -72,6 +74,16 @@ def control(name: str, words: Words, chosen: Any = None) -> Any:
         return _number(own, kind, label, description, placeholder)
     text = st.text_input(label, key=key(name), help=description, placeholder=placeholder)
     return text or None
+
+
+def position(words: Words) -> str | None:
+    """Where the subject goes: places with names, or numbers."""
+    own = EDIT["subject_position"]
+    label, description = words.option(own)
+    return st.selectbox(
+        label, POSITIONS, index=None, key=key(own.name), help=description, placeholder=words("position-own"),
+        format_func=lambda one: words(f"position-{one}") if one in POSITIONS else one, accept_new_options=True,
+    )  # fmt: skip
 
 
 def _number(own: Field, kind: type, label: str, description: str, placeholder: str) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from cyclorama import NoSubject
 from cyclorama.space.strokes import hints
 
 if TYPE_CHECKING:
@@ -43,14 +44,21 @@ def look(parts: Parts, visit: Visit) -> Shown:
     key = hashlib.sha256(what).hexdigest()[:16]
     facts = parts.visits.known(visit, key)
     if facts is None:
+        subject = subject_of(visit)
         with parts.masks:
-            cutout = parts.service.cutout(parts.visits.photo(visit), subject_of(visit), visit.owner)
+            try:
+                cutout = parts.service.cutout(parts.visits.photo(visit), subject, visit.owner)
+            except NoSubject as error:
+                parts.visits.keep_mask(visit, key, None, {"none": str(error)})
+                raise
             alpha = Image.fromarray(cutout.photo_alpha)
             facts = {
                 "share": float(np.count_nonzero(cutout.photo_alpha > 127)) / cutout.photo_alpha.size,
                 "doubt": cutout.doubt, "notes": list(cutout.notes), "box": _extent(alpha),
             }  # fmt: skip
             parts.visits.keep_mask(visit, key, alpha, facts)
+    elif "none" in facts:
+        raise NoSubject(facts["none"])
     left, top, right, bottom = facts["box"]
     return Shown(
         f"mask-{key}.png", facts["share"], facts["doubt"], (left, top, right - left, bottom - top),

@@ -52,7 +52,7 @@ def paint(parts: Parts, visit: Visit, wish: dict[str, Any]) -> Job:
     def work(job: Job) -> None:
         answer = parts.service.paint(order, job)
         with cancelled_by(job.cancelled):
-            parts.visits.add(visit, answer, wish)
+            parts.visits.add(visit, answer, wish, job.id)
 
     job = parts.queue.submit(work, visit.owner, order.key, is_kept=True, share=_SHARE, asked_by="the page")
     parts.visits.change(visit, lambda one: replace(one, job=job.id, wish=wish))

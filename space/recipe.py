@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from cyclorama.serving.requests import EDIT
-from cyclorama.space.visits import Painted, Visit
+from cyclorama.space.visits import Painted
 
 _OPTION = {"working_size": "size", "n": "count"}  # the engine's names of a request's fields
 _FLAG = {"num_inference_steps": "steps"}
@@ -15,7 +15,7 @@ _FINISHING = ("shadow", "colour_match")
 _NOT_SAID = ("prompt", "preset", "model", "behind", "colour", "n", "best_of")
 
 
-def _asked(visit: Visit, painted: Painted) -> dict[str, Any]:
+def _asked(painted: Painted) -> dict[str, Any]:
     wish = {name: value for name, value in painted.wish.items() if value is not None}
     is_painted = wish.get("behind", "painted") == "painted"
     named = {
@@ -23,7 +23,7 @@ def _asked(visit: Visit, painted: Painted) -> dict[str, Any]:
         for name, value in wish.items()
         if name not in _NOT_SAID and name != "good_enough" and (is_painted or name in _BEFORE + _FINISHING)
     }
-    if visit.strokes:
+    if painted.strokes:
         named.pop("mask_model", None)
         named["mask"] = "mask.png"
     if not is_painted:
@@ -31,10 +31,10 @@ def _asked(visit: Visit, painted: Painted) -> dict[str, Any]:
     return {_OPTION.get(name, name): value for name, value in named.items()}
 
 
-def command(visit: Visit, painted: Painted) -> str:
+def command(painted: Painted) -> str:
     """For a shell, with the photo and `mask.png` in the folder."""
     wish = painted.wish
-    words = ["cyclorama", "generate", visit.called or "photo.jpg"]
+    words = ["cyclorama", "generate", painted.called or "photo.jpg"]
     behind = wish.get("behind", "painted")
     if behind == "painted":
         words += ["-p", wish["prompt"], "--model", painted.facts["model"]]
@@ -43,7 +43,7 @@ def command(visit: Visit, painted: Painted) -> str:
         words += ["--blur"]
     else:
         words += ["--background", {"colour": wish.get("colour"), "picture": "backdrop.jpg"}.get(behind, behind) or ""]
-    for name, value in _asked(visit, painted).items():
+    for name, value in _asked(painted).items():
         flag = f"--{_FLAG.get(name, name).replace('_', '-')}"
         if isinstance(value, bool):
             words += [flag] if value else [f"--no-{flag[2:]}"] if name == "token_downsampling" else []
@@ -52,10 +52,10 @@ def command(visit: Visit, painted: Painted) -> str:
     return shlex.join([*words, "-o", "out.png"])
 
 
-def python(visit: Visit, painted: Painted) -> str:
+def python(painted: Painted) -> str:
     """For a script, with the same files beside it."""
-    wish, named = painted.wish, _asked(visit, painted)
-    photo, behind = repr(visit.called or "photo.jpg"), wish.get("behind", "painted")
+    wish, named = painted.wish, _asked(painted)
+    photo, behind = repr(painted.called or "photo.jpg"), wish.get("behind", "painted")
     before = {name: value for name, value in named.items() if name in (*_BEFORE, "mask", "size")}
     rest = {name: value for name, value in named.items() if name not in before}
     if behind == "painted":

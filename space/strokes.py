@@ -13,6 +13,8 @@ from PIL import Image, ImageDraw
 from cyclorama.engine.errors import InvalidOptions
 
 MOST_STROKES, MOST_POINTS = 500, 50_000
+_WIDEST = 0.15  # radius of a brush, as a share of the photo's longer side
+_MOST_PAINT = 40  # times the photo's area, of all strokes together
 _ENCODING = {"compress_level": 1}
 
 
@@ -28,6 +30,9 @@ def checked(given: Any, size: tuple[int, int]) -> tuple[dict[str, Any], ...]:
     strokes = tuple(_stroke(one, size) for one in given)
     if sum(len(one.get("points", ())) for one in strokes) > MOST_POINTS:
         raise InvalidOptions(f"the strokes have more than {MOST_POINTS} points; undo some", option="keep")
+    paint = sum(len(_spread(one)) * (2 * one["radius"] + 1) ** 2 for one in strokes if one["kind"] != "box")
+    if paint > _MOST_PAINT * max(size[0] * size[1], 100_000):
+        raise InvalidOptions("the strokes are too many and too wide; undo some", option="keep")
     return strokes
 
 
@@ -39,7 +44,7 @@ def _stroke(given: Any, size: tuple[int, int]) -> dict[str, Any]:
             raise ValueError
         points = [[_whole(x), _whole(y)] for x, y in given["points"]]
         radius = _whole(given["radius"])
-        if not points or not 1 <= radius <= max(size):
+        if not points or not 1 <= radius <= max(1, _WIDEST * max(size)):
             raise ValueError
         return {"kind": given["kind"], "radius": radius, "points": points}
     except (TypeError, ValueError, KeyError, IndexError):
@@ -78,7 +83,7 @@ def hints(strokes: Sequence[dict[str, Any]], size: tuple[int, int]) -> dict[str,
         if stroke["kind"] == "box":
             continue
         value, radius = values[stroke["kind"]], stroke["radius"]
-        points = [(x, y) for x, y in stroke["points"]]
+        points = _spread(stroke)
         if len(points) > 1:
             draw.line(points, value, 2 * radius + 1, joint="curve")
         for x, y in points:
@@ -96,6 +101,17 @@ def hints(strokes: Sequence[dict[str, Any]], size: tuple[int, int]) -> dict[str,
                 bottom = max(box[1] + box[3], int(rows[-1]) + 1)
                 box = [left, top, right - left, bottom - top]
     return said if box is None else {**said, "box": tuple(box)}
+
+
+def _spread(stroke: dict[str, Any]) -> list[tuple[int, int]]:
+    """A stroke's points, less those so near the one before that they show nowhere."""
+    (x, y), *rest = stroke["points"]
+    points, least = [(x, y)], (stroke["radius"] / 4) ** 2
+    for number, (x, y) in enumerate(rest, 1):
+        gap = (x - points[-1][0]) ** 2 + (y - points[-1][1]) ** 2
+        if (gap >= least and gap > 0) or (number == len(rest) and gap > 0):
+            points.append((x, y))
+    return points
 
 
 def _png(where: np.ndarray[Any, np.dtype[np.bool_]]) -> bytes:

@@ -43,12 +43,23 @@ class NoRoom(CycloramaError):
 
 @dataclass(frozen=True)
 class Painted:
-    """A picture that is kept. name: its file is NAME.png.  wish: what was asked for, by the fields' names."""
+    """A picture that is kept. name: its file is NAME.png.  wish: what was asked for, by the fields' names.
+
+    job: that painted it.  photo, called, strokes: of the visit as it was then.
+    """
 
     name: str
     size: tuple[int, int]
     facts: dict[str, Any]
     wish: dict[str, Any]
+    job: str = ""
+    photo: int = 0
+    called: str = ""
+    strokes: tuple[dict[str, Any], ...] = ()
+
+    def is_of(self, visit: Visit) -> bool:
+        """Whether a visit's photo and mask are still those that it was painted with."""
+        return (self.photo, self.strokes) == (visit.photo, visit.strokes)
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,7 @@ class Visits:
 
     def bring(self, visit: Visit | None, data: bytes, photo: Photo, called: str) -> Visit:
         """Keeps a photo, in place of the one before it; without a visit it begins one. Raises NoRoom."""
+        preview = _reduced(photo, _PREVIEW_SIDE, "jpeg")
         self._make_room(len(data))
         with self._lock:
             found = self.find(visit.id) if visit is not None else None
@@ -129,7 +141,7 @@ class Visits:
                 found, photo=found.photo + 1, called=called[:200], size=photo.size, strokes=(), wish=found.wish
             )
             self._put(changed, f"photo-{changed.photo}", data)
-            self._put(changed, f"photo-{changed.photo}.preview.jpg", _reduced(photo, _PREVIEW_SIDE, "jpeg"))
+            self._put(changed, f"photo-{changed.photo}.preview.jpg", preview)
             self._write(changed)
             for old in (self.folder / found.id).glob(f"photo-{found.photo}*"):
                 old.unlink(missing_ok=True)
@@ -139,6 +151,7 @@ class Visits:
 
     def bring_backdrop(self, visit: Visit, data: bytes, picture: Photo) -> Visit | None:
         """Keeps a picture to go behind the subject, in place of the one before it."""
+        small = _reduced(picture, _THUMBNAIL_SIDE, "jpeg")
         self._make_room(len(data))
         with self._lock:
             changed = self.change(visit, lambda one: replace(one, backdrop=one.backdrop + 1))
@@ -146,12 +159,14 @@ class Visits:
                 for old in (self.folder / visit.id).glob("backdrop-*"):
                     old.unlink(missing_ok=True)
                 self._put(changed, f"backdrop-{changed.backdrop}", data)
-                small = _reduced(picture, _THUMBNAIL_SIDE, "jpeg")
                 self._put(changed, f"backdrop-{changed.backdrop}.thumbnail.jpg", small)
         return changed
 
-    def add(self, visit: Visit, answer: Answer, wish: dict[str, Any]) -> None:
-        """Keeps the pictures that came of an order; nothing where the visit is gone."""
+    def add(self, visit: Visit, answer: Answer, wish: dict[str, Any], job: str = "") -> None:
+        """Keeps the pictures that came of an order; nothing where the visit is gone.
+
+        visit: as it was when they were asked for.  job: that painted them.
+        """
         kept = []
         for data in answer.pictures:
             with Image.open(BytesIO(data)) as image:
@@ -171,7 +186,7 @@ class Visits:
                 seeds = answer.facts.get("seeds") or [answer.facts.get("seed")]
                 own = {"seed": seeds[number - found.made - 1]} if seeds[0] is not None else {}
                 facts = {key: value for key, value in answer.facts.items() if key != "seeds"} | own
-                new.append(Painted(name, size, facts, wish | own))
+                new.append(Painted(name, size, facts, wish | own, job, visit.photo, visit.called, visit.strokes))
             results = (*found.results, *new)
             for old in results[:-MOST_RESULTS]:
                 for file in (self.folder / found.id).glob(f"{old.name}.*"):
@@ -199,8 +214,8 @@ class Visits:
             return None
         return facts
 
-    def keep_mask(self, visit: Visit, key: str, alpha: Image.Image, facts: dict[str, Any]) -> None:
-        """Keeps how a mask looks, no larger than the photo's preview, and what is known of it."""
+    def keep_mask(self, visit: Visit, key: str, alpha: Image.Image | None, facts: dict[str, Any]) -> None:
+        """Keeps how a mask looks, no larger than the photo's preview, and what is known of it; None: there is none."""
         folder = self.folder / visit.id
         with self._lock:
             if not folder.is_dir():
@@ -209,11 +224,12 @@ class Visits:
             for one in old[: -MOST_RESULTS + 1]:
                 one.with_suffix(".png").unlink(missing_ok=True)
                 one.unlink(missing_ok=True)
-            small = alpha.copy()
-            small.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.BOX)
-            with BytesIO() as file:
-                small.save(file, "png", compress_level=1)
-                self._put(visit, f"mask-{key}.png", file.getvalue())
+            if alpha is not None:
+                small = alpha.copy()
+                small.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE), Image.Resampling.BOX)
+                with BytesIO() as file:
+                    small.save(file, "png", compress_level=1)
+                    self._put(visit, f"mask-{key}.png", file.getvalue())
             self._put(visit, f"mask-{key}.json", json.dumps(facts).encode())
 
     def forget(self, visit: Visit) -> None:
@@ -274,7 +290,8 @@ class Visits:
 
 def _read(visit_id: str, text: str) -> Visit:
     facts = json.loads(text)
-    results = tuple(Painted(**{**one, "size": tuple(one["size"])}) for one in facts.pop("results"))
+    listed = facts.pop("results")
+    results = tuple(Painted(**one | {name: tuple(one[name]) for name in ("size", "strokes")}) for one in listed)
     strokes, size = tuple(facts.pop("strokes")), tuple(facts.pop("size"))
     return Visit(visit_id, results=results, strokes=strokes, size=size, **facts)
 

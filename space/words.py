@@ -20,6 +20,7 @@ _SAID: dict[str, tuple[str, str]] = {
         "Nichts verlässt diesen Server. Fotos und Bilder werden {minutes} Minuten nach dem letzten Ansehen gelöscht.",
     ),
     "delete": ("Delete my photo and pictures now", "Mein Foto und meine Bilder jetzt löschen"),
+    "delete-sure": ("Yes, delete them", "Ja, löschen"),
     "deleted": ("Your photo and pictures are deleted.", "Dein Foto und deine Bilder sind gelöscht."),
     "photo": ("Photo", "Foto"),
     "drop": ("Drop a photo here, or paste one", "Foto hierher ziehen oder einfügen"),
@@ -96,7 +97,7 @@ _SAID: dict[str, tuple[str, str]] = {
     "behind-blur": ("Blurred", "Unscharf"),
     "behind-transparent": ("Nothing", "Nichts"),
     "behind": ("What goes behind the subject", "Was hinter das Motiv kommt"),
-    "prompt": ("Describe the place", "Beschreibe den Ort"),
+    "prompt": ("Describe the place", "Beschreibe den Ort (auf Englisch)"),
     "prompt-help": (
         "The place, not the subject: “a sandy beach at sunset”, not “a cat on a beach”.",
         "Den Ort, nicht das Motiv: „a sandy beach at sunset“, nicht „a cat on a beach“; auf Englisch.",
@@ -105,12 +106,23 @@ _SAID: dict[str, tuple[str, str]] = {
     "colour": ("Colour", "Farbe"),
     "drop-backdrop": ("Drop a picture here, or paste one", "Bild hierher ziehen oder einfügen"),
     "choose-backdrop": ("Choose a picture", "Bild auswählen"),
+    "no-prompt": ("Describe the place first, or choose an example.",
+                  "Beschreibe zuerst den Ort oder wähle ein Beispiel."),
+    "choose-other-backdrop": ("Another picture", "Anderes Bild"),
+    "position-own": ("where it is", "wo es ist"),
+    "position-0.5,1": ("bottom centre", "unten in der Mitte"),
+    "position-0,1": ("bottom left", "unten links"),
+    "position-1,1": ("bottom right", "unten rechts"),
+    "position-0.5,0.5": ("centre", "in der Mitte"),
+    "position-0,0.5": ("left", "links"),
+    "position-1,0.5": ("right", "rechts"),
+    "position-0.5,0": ("top centre", "oben in der Mitte"),
     "no-backdrop": ("Choose the picture that goes behind first.", "Wähle zuerst das Bild, das dahinter soll."),
     "blur-help": ("The photo's own background, as a wide aperture would show it.",
                   "Der eigene Hintergrund des Fotos, wie ihn eine offene Blende zeigt."),
     "transparent-help": ("The subject alone, on nothing.", "Das Motiv allein, auf nichts."),
     "preset": ("How much care", "Wie sorgfältig"),
-    "preset-auto": ("Fitting", "Passend"),
+    "preset-auto": ("Automatic", "Automatisch"),
     "preset-fast": ("Fast", "Schnell"),
     "preset-balanced": ("Balanced", "Ausgewogen"),
     "preset-quality": ("Careful", "Sorgfältig"),
@@ -123,7 +135,7 @@ _SAID: dict[str, tuple[str, str]] = {
     "yes": ("yes", "ja"),
     "no": ("no", "nein"),
     "paint": ("Paint", "Malen"),
-    "put": ("Put it there", "Dahinter setzen"),
+    "put": ("Make the picture", "Bild machen"),
     "waiting": ("In line: {place} before you", "In der Reihe: {place} vor dir"),
     "next": ("In line: you are next", "In der Reihe: du bist als Nächstes dran"),
     "painting": ("Painting", "Wird gemalt"),
@@ -150,6 +162,10 @@ _SAID: dict[str, tuple[str, str]] = {
     "same-again": ("The same from the command line or Python", "Dasselbe in der Kommandozeile oder in Python"),
     "mask-from-here": ("mask.png is the mask above, to download there.",
                        "mask.png ist die Maske oben, dort herunterzuladen."),
+    "another": (
+        "This was painted with another photo or another mask than the one above.",
+        "Das wurde mit einem anderen Foto oder einer anderen Maske gemalt als oben.",
+    ),
     "seed": ("seed {seed}", "Seed {seed}"),
 }  # fmt: skip
 
@@ -235,7 +251,9 @@ class Words:
         code = error.code if isinstance(error, CycloramaError) else "internal_error"
         said = _ERRORS.get(code)
         if said is None:
-            return str(error)
+            name = getattr(error, "option", None) or ""
+            label = _OPTIONS[name][self._which] if name in _OPTIONS else name
+            return str(error).replace(name, f"“{label}”", 1) if name else str(error)
         return said[self._which].format(error=error, seconds=getattr(error, "retry_after", ""))
 
     def option(self, field: Field) -> tuple[str, str]:

@@ -55,11 +55,8 @@ def find_with_doubt(
     network = mask_network(mask_model)
     alpha, doubt = _find(network, rgb, hints, looks)
     if hints.keep is not None or hints.drop is not None:
-        # One adds and the other takes away, where it lies: whatever else the network and the colours would now make of
-        # the photo.
         with suppress(NoSubject):
-            before, _ = _find(network, rgb, dataclasses.replace(hints, keep=None, drop=None), looks)
-            alpha = _where_painted(hints, before, alpha)
+            alpha = _where_painted(network, rgb, hints, looks, alpha)
     check(alpha, network.name)
     if doubt is not None and doubt > _DOUBTFUL:
         note(f"the mask is doubtful ({doubt:.0%} of such masks are wrong): look at it; a box around the subject helps")
@@ -85,17 +82,29 @@ def _find(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tupl
     return alpha, doubt
 
 
-def _where_painted(hints: Hints, before: Pixels, after: Pixels) -> Pixels:
-    """The alpha without strokes; that with them where it has more around one to keep, and less around one to drop."""
+def _where_painted(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks, found: Pixels) -> Pixels:
+    """What a stroke to keep adds and one to drop takes away, each where it lies, whatever else they would change.
+
+    found: with all strokes. Those to drop are looked at alone as well: beside one to keep, which says what is meant,
+    they could take the whole of what was found before. Raises NoSubject where nothing is without them.
+    """
+    before, _ = _find(network, rgb, dataclasses.replace(hints, keep=None, drop=None), looks)
     alpha = before.copy()
-    if hints.keep is not None:
-        more = np.maximum(before, after)
-        np.copyto(alpha, more, where=_changed_around(hints.keep, before, more))
     if hints.drop is not None:
-        less = np.minimum(before, after)
+        less = found
+        if hints.keep is not None:
+            try:
+                less, _ = _find(network, rgb, dataclasses.replace(hints, keep=None), looks)
+            except NoSubject:
+                less = before
+        less = np.minimum(before, less)
         np.copyto(alpha, less, where=_changed_around(hints.drop, before, less))
         alpha[hints.drop] = 0
     if hints.keep is not None:
+        more = np.maximum(before, found)
+        np.copyto(alpha, np.maximum(alpha, more), where=_changed_around(hints.keep, before, more))
+        if hints.drop is not None:
+            alpha[hints.drop] = 0
         alpha[hints.keep] = 255
     return alpha
 

@@ -66,10 +66,11 @@ def upload(
                 {"name": f"{name}.jpg", "url": f"page/samples/{name}.jpg", "label": words(f"sample-{name}")}
                 for name in samples
             ],
-            "words": words.group("camera", "samples", "sending", "not-sent", "too-large", "choose-other")
+            "words": words.group("camera", "samples", "sending", "not-sent", "too-large")
             | {
                 "drop": words("drop" if is_photo else "drop-backdrop"), "kinds": kinds,
                 "choose": words("choose" if is_photo else "choose-backdrop"),
+                "choose-other": words("choose-other" if is_photo else "choose-other-backdrop"),
             },
             "errors": words.errors(),
         },
@@ -80,11 +81,21 @@ def upload(
 
 
 def strokes_of(key: str, visit: Visit) -> Any:
-    """Strokes that the browser has and the visit does not; None: there are none."""
+    """Strokes that the browser has sent since this was last asked; None: there are none.
+
+    The browser numbers what it sends, and is told the last number that was looked at (`answered`): what a component
+    remembers is not news, neither in this tab after a change in another nor after another photo.
+    """
     sent = (st.session_state.get(key) or {}).get("strokes")
-    if not isinstance(sent, dict) or sent.get("photo") != visit.photo or sent.get("strokes") == list(visit.strokes):
+    if not isinstance(sent, dict) or (sent.get("visit"), sent.get("photo")) != (visit.id, visit.photo):
         return None
-    return sent.get("strokes")
+    return None if sent.get("number") == st.session_state.get("answered") else sent.get("strokes")
+
+
+def answer(key: str) -> None:
+    """The strokes that the browser sent are settled; until then they are looked at again whenever the page runs."""
+    sent = (st.session_state.get(key) or {}).get("strokes")
+    st.session_state["answered"] = sent.get("number") if isinstance(sent, dict) else None
 
 
 def mask(key: str, visit: Visit, shown: Shown | None, words: Words) -> None:
@@ -99,7 +110,7 @@ def mask(key: str, visit: Visit, shown: Shown | None, words: Words) -> None:
         data={
             "photo": visit.photo, "url": f"page/{visit.id}/photo-{visit.photo}.preview.jpg", "size": list(visit.size),
             "mask": None if shown is None else f"page/{visit.id}/{shown.name}", "covers": covers,
-            "strokes": list(visit.strokes),
+            "strokes": list(visit.strokes), "visit": visit.id, "answered": st.session_state.get("answered"),
             "downloads": [
                 {"label": words("download-mask"), "url": f"page/{visit.id}/mask/{visit.photo}.png"},
                 {"label": words("download-cutout"), "url": f"page/{visit.id}/cutout/{visit.photo}.png"},
@@ -142,7 +153,7 @@ def results(key: str, visit: Visit, words: Words, chosen: str) -> str:
         listed.append({
             "name": one.name, "label": label, "url": f"{base}/{one.name}.preview.webp",
             "thumbnail": f"{base}/{one.name}.thumbnail.webp",
-            "size": list(one.size),
+            "size": list(one.size), "isOfPhoto": one.photo == visit.photo,
             "downloads": [
                 {"label": kind.upper(), "url": f"{base}/download/{one.name}.{kind}"} for kind in kinds
             ],

@@ -21,7 +21,6 @@ class Editor {
     this.root = root;
     this.words = words;
     this.listeners = new AbortController();
-    this.photo = null;
     this.tool = "add";
     this.view = "overlay";
     this.brush = 2;
@@ -104,14 +103,16 @@ class Editor {
   close() { this.listeners.abort(); this.resizing.disconnect(); }
 
   update({ data, setStateValue }) {
-    this.send = (strokes) => setStateValue("strokes", { photo: data.photo, strokes });
-    const isNew = data.url !== this.url;
-    if (isNew) {
+    this.send = (strokes) => {
+      this.number = (this.number ?? Date.now()) + 1;
+      setStateValue("strokes", { visit: data.visit, photo: data.photo, number: this.number, strokes });
+    };
+    if (data.url !== this.url) {
       this.url = data.url;
-      this.photo = data.photo;
+      this.number = undefined;
       [this.width, this.height] = data.size;
-      this.strokes = data.strokes;
       this.undone = [];
+      this.past = [];
       this.pending = 0;
       this.maskUrl = null;
       this.layers = null;
@@ -119,24 +120,25 @@ class Editor {
       this.picture = null;
       this.load(data.url, (image) => { this.picture = image; this.layer(); this.fit(); });
     }
-    // What was sent and refused is gone from the visit; nothing newer is on its way.
-    if (!isNew && this.sent !== undefined && JSON.stringify(data.strokes) === this.sent) this.sent = undefined;
-    else if (!isNew && this.sent !== undefined && this.answered(data)) { this.strokes = data.strokes; this.sent = undefined; }
+    // Python's strokes count once it has looked at the last that were sent: it may have refused them.
+    const isAnswered = this.number === undefined || data.answered === this.number;
+    if (isAnswered && JSON.stringify(this.strokes) !== JSON.stringify(data.strokes)) {
+      this.strokes = data.strokes;
+      if (JSON.stringify(this.past.at(-1)) === JSON.stringify(data.strokes)) this.past.pop();
+    }
+    const settled = Math.min(data.strokes.length, this.strokes.length);
     if (data.mask !== this.maskUrl) {
       this.maskUrl = data.mask;
-      if (data.mask) this.load(data.mask, (image) => { this.mask = image; this.layer(); this.pending = this.strokes.length; this.draw(); });
+      if (data.mask) this.load(data.mask, (image) => { this.mask = image; this.layer(); this.pending = settled; this.draw(); });
       else { this.mask = null; this.layer(); }
     }
     const covers = this.part(".covers");
     if (covers.textContent !== data.covers) covers.textContent = data.covers;
-    this.part(".busy").hidden = true;
+    if (isAnswered) this.part(".busy").hidden = true;
     const link = (one) => Object.assign(document.createElement("a"), { href: one.url, textContent: one.label, download: "" });
     this.part(".downloads").replaceChildren(...(data.mask ? data.downloads : []).map(link));
     this.showState();
   }
-
-  // Python answers with what it has: the strokes that were sent, or, where they were refused, those before.
-  answered(data) { return this.refusable === JSON.stringify(data.strokes); }
 
   load(url, then) {
     const image = new Image();
@@ -280,16 +282,20 @@ class Editor {
     this.commit(line);
   }
 
-  commit(stroke) {
+  commit(stroke) { this.change([...this.strokes, stroke]); }
+
+  // What was there can be undone, even after a reload, when only the last stroke of each step is known.
+  change(strokes) {
+    this.past.push(this.strokes);
     this.undone = [];
-    this.put([...this.strokes, stroke]);
+    this.put(strokes);
   }
 
+  canUndo() { return this.past?.length || this.strokes?.length; }
+
   put(strokes) {
-    this.refusable = JSON.stringify(this.strokes);
     this.strokes = strokes;
     this.pending = Math.min(this.pending, strokes.length);
-    this.sent = JSON.stringify(strokes);
     this.part(".busy").hidden = false;
     this.send(strokes);
     this.showState();
@@ -298,12 +304,15 @@ class Editor {
 
   act(name) {
     const { x, y } = { x: this.canvas.clientWidth / 2, y: this.canvas.clientHeight / 2 };
-    if (name === "undo" && this.strokes.length) {
-      this.undone.push(this.strokes.at(-1));
-      this.put(this.strokes.slice(0, -1));
+    if (name === "undo" && this.canUndo()) {
+      this.undone.push(this.strokes);
+      this.put(this.past.pop() ?? this.strokes.slice(0, -1));
     }
-    if (name === "redo" && this.undone.length) this.put([...this.strokes, this.undone.pop()]);
-    if (name === "start-over" && this.strokes.length) { this.undone = [...this.strokes].reverse(); this.put([]); }
+    if (name === "redo" && this.undone.length) {
+      this.past.push(this.strokes);
+      this.put(this.undone.pop());
+    }
+    if (name === "start-over" && this.strokes.length) this.change([]);
     if (name === "no-box") this.commit({ kind: "box", box: null });
     if (name === "zoom-in") this.zoomAt(x, y, 1.5);
     if (name === "zoom-out") this.zoomAt(x, y, 1 / 1.5);
@@ -318,7 +327,7 @@ class Editor {
     for (const one of this.root.querySelectorAll("[data-tool]")) one.setAttribute("aria-pressed", one.dataset.tool === this.tool);
     for (const one of this.root.querySelectorAll("[data-view]")) one.setAttribute("aria-pressed", one.dataset.view === this.view);
     const able = (name, is) => { this.part(`[data-act="${name}"]`).disabled = !is; };
-    able("undo", this.strokes?.length);
+    able("undo", this.canUndo());
     able("redo", this.undone?.length);
     able("start-over", this.strokes?.length);
     able("zoom-out", this.zoom > 1);

@@ -18,7 +18,7 @@ class Results {
       <section class="results">
         <div class="frame">
           <div class="compare"><img class="after"><img class="before"><div class="edge"></div>
-            <input type="range" min="0" max="100" value="0" step="1"></div>
+            <input type="range" min="0" max="100" value="50" step="1"></div>
           <div class="legend" aria-hidden="true"><span class="left"></span><span class="right"></span></div>
         </div>
         <div class="strip" role="group"></div>
@@ -39,6 +39,9 @@ class Results {
 
   update({ data, setStateValue }) {
     const { words } = data;
+    // What was painted while one looked elsewhere comes into sight; what is there at first stays where it is.
+    if (this.of !== undefined && this.of !== data.of) this.part(".frame").scrollIntoView({ block: "nearest" });
+    this.of = data.of;
     const shown = data.results.find((one) => one.name === data.chosen);
     const [before, after] = [this.part(".before"), this.part(".after")];
     if (after.getAttribute("src") !== shown.url) after.src = shown.url;
@@ -48,7 +51,7 @@ class Results {
     const ratio = shown.size[0] / shown.size[1];
     this.part(".frame").style.width = `min(100%, calc(min(62vh, 36rem) * ${ratio}))`;
     // Where the canvas has another shape there is nothing to compare pixel by pixel.
-    const isSame = Math.abs(ratio - data.photoSize[0] / data.photoSize[1]) < 0.01;
+    const isSame = shown.isOfPhoto && Math.abs(ratio - data.photoSize[0] / data.photoSize[1]) < 0.01;
     this.range.hidden = before.hidden = !isSame;
     this.part(".legend").hidden = !isSame;
     this.range.setAttribute("aria-label", words.compare);

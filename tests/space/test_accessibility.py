@@ -67,7 +67,7 @@ def test_no_state_has_a_serious_violation(
     found["results"] = violations(page)
     page.get_by_role("textbox", name="Describe the place").fill("   ")
     page.get_by_role("button", name="Paint").click()
-    expect(page.get_by_role("alert").filter(has_text="prompt is empty")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="Describe the place first")).to_be_visible()
     found["error"] = violations(page)
     assert not any(found.values()), "\n".join(f"{state}: {one}" for state, all in found.items() for one in all)
 

@@ -238,13 +238,13 @@ def test_what_else_goes_behind(visitor: Visitor, small_cat: Path, behind: str) -
     bring(page, small_cat)
     page.get_by_role("radio", name=behind).click()
     if behind == "A picture":
-        page.get_by_role("button", name="Put it there").click()
+        page.get_by_role("button", name="Make the picture").click()
         expect(page.get_by_text("goes behind first")).to_be_visible()
         with page.expect_file_chooser() as chooser:
             page.get_by_role("button", name="Choose a picture").click()
         chooser.value.set_files(PHOTOS / "flower.jpg")
         expect(page.locator(".st-key-backdrop .current")).to_be_visible()
-    page.get_by_role("button", name="Put it there").click()
+    page.get_by_role("button", name="Make the picture").click()
     painted(page)
     picture = np.asarray(opened(downloaded(page, "PNG")))
     alpha = np.asarray(opened(downloaded(page, "Download the mask")))
@@ -329,7 +329,7 @@ def test_in_german(visitor: Visitor) -> None:
     assert page.evaluate("document.documentElement.lang") == "de"
     page.get_by_role("textbox", name="Beschreibe den Ort").fill("   ")
     page.get_by_role("button", name="Malen").click()
-    expect(page.get_by_role("alert").filter(has_text="empty")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="Beschreibe zuerst den Ort")).to_be_visible()
 
 
 def test_a_large_photo(visitor: Visitor, tmp_path: Path) -> None:
@@ -347,6 +347,92 @@ def test_deleting(visitor: Visitor, page_server: PageServer, small_cat: Path) ->
     visit = page.url.partition("visit=")[2]
     assert page_server.visits.find(visit)
     page.get_by_role("button", name="Delete my photo").click()
+    page.get_by_role("button", name="Yes, delete them").click()
     expect(page.get_by_text("Your photo and pictures are deleted")).to_be_visible()
     assert not (page_server.visits.folder / visit).exists()
     expect(page.get_by_role("button", name="Choose a photo")).to_be_visible()
+
+
+def strokes_kept(server: PageServer, page: Page) -> int:
+    visit = server.visits.find(page.url.partition("visit=")[2])
+    assert visit is not None
+    return len(visit.strokes)
+
+
+@pytest.mark.parametrize("gap", [20, 300, 600])
+def test_quick_strokes_are_all_kept(visitor: Visitor, page_server: PageServer, small_cat: Path, gap: int) -> None:
+    page = visitor()
+    bring(page, small_cat)
+    for x in (270, 276, 282, 288, 294):
+        page.mouse.click(*centre(page, (x, 20), (300, 200)))
+        page.wait_for_timeout(gap)
+    expect(page.locator(".busy")).to_be_hidden()
+    assert strokes_kept(page_server, page) == 5
+    for _ in range(5):
+        page.get_by_role("button", name="Undo").click()
+        page.wait_for_timeout(gap)
+    expect(page.locator(".busy")).to_be_hidden()
+    assert strokes_kept(page_server, page) == 0
+
+
+def test_strokes_of_another_photo_visit_or_tab_are_not_news(
+    visitor: Visitor, page_server: PageServer, small_cat: Path
+) -> None:
+    page = visitor()
+    bring(page, small_cat)
+    changed(page, lambda: page.mouse.click(*centre(page, (280, 20), (300, 200))))
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(covers(other)).to_contain_text("The subject covers")
+    changed(other, lambda: other.mouse.click(*centre(other, (280, 60), (300, 200))))
+    page.get_by_role("textbox", name="Describe the place").fill("a beach")
+    page.get_by_role("radio", name="2").click()
+    page.wait_for_timeout(1500)
+    assert strokes_kept(page_server, page) == 2
+    visit = page_server.visits.find(page.url.partition("visit=")[2])
+    assert visit is not None
+    page_server.visits.forget(visit)
+    before = page.url
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Another photo").click()
+    chooser.value.set_files(PHOTOS / "coffee.jpg")
+    page.wait_for_url(lambda url: url != before)
+    page.wait_for_timeout(1500)
+    assert strokes_kept(page_server, page) == 0
+
+
+def test_a_stroke_that_leaves_nothing_is_told_and_taken_back(
+    visitor: Visitor, page_server: PageServer, small_cat: Path
+) -> None:
+    page = visitor()
+    bring(page, small_cat)
+    found = covers(page).text_content()
+    page.get_by_role("button", name="Remove", exact=False).first.click()
+    page.locator(".size input").fill("5")
+    page.mouse.move(*centre(page, (5, 5), (300, 200)))
+    page.mouse.down()
+    for number in range(12):
+        page.mouse.move(*centre(page, (295 if number % 2 else 5, 5 + 17 * number), (300, 200)), steps=12)
+    page.mouse.up()
+    expect(page.get_by_text("No subject was found")).to_be_visible()
+    assert strokes_kept(page_server, page) == 0
+    expect(covers(page)).to_have_text(found or "")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+
+
+def test_the_newest_picture_is_shown_and_older_ones_say_what_they_are_of(visitor: Visitor, small_cat: Path) -> None:
+    page = visitor()
+    bring(page, small_cat)
+    group = page.get_by_role("group", name="Which picture is shown")
+    for number in (1, 2, 3):
+        paint(page, "a beach")
+        expect(page.get_by_role("img", name=re.compile(f"^After: Picture {number}"))).to_be_visible(timeout=60_000)
+        expect(page.get_by_role("button", name="Paint")).to_be_enabled()
+    assert group.get_by_role("button").count() == 3
+    expect(page.locator(".compare input")).to_be_visible()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Another photo").click()
+    chooser.value.set_files(PHOTOS / "coffee.jpg")
+    expect(page.get_by_text("painted with another photo")).to_be_visible()
+    expect(page.locator(".compare input")).to_be_hidden()
+    expect(page.get_by_role("button", name="Four more like this")).to_have_count(0)

@@ -76,10 +76,10 @@ def test_both_make_the_same_picture(
     Image.fromarray(cutout.photo_alpha).save("mask.png")
     shown = visit.results[-1]
     wanted = np.asarray(Image.open(parts.visits.folder / visit.id / f"{shown.name}.png"))
-    words = shlex.split(recipe.command(visit, shown))
+    words = shlex.split(recipe.command(shown))
     outcome = CliRunner().invoke(main, words[1:])
     assert outcome.exit_code == 0, outcome.output
     assert (np.asarray(Image.open("out.png")) == wanted).all()
     Path("out.png").unlink()
-    exec(recipe.python(visit, shown), {})
+    exec(recipe.python(shown), {})
     assert (np.asarray(Image.open("out.png")) == wanted).all()

@@ -117,6 +117,11 @@ def test_what_is_kept_only_adds_and_what_is_dropped_only_takes_away(name: str) -
         less = find_subject(rgb, hints=Hints.read(size, drop=stroke), looks=looks)
         assert (more >= before).all()
         assert (less <= before).all()
+        # Both at once: far from the one the other still does what it does alone.
+        apart = painted(rgb, x - 0.02, 0.85, x + 0.02, 0.95)
+        both = find_subject(rgb, hints=Hints.read(size, keep=stroke, drop=apart), looks=looks)
+        alone = find_subject(rgb, hints=Hints.read(size, drop=apart), looks=looks)
+        assert (both >= alone).all()
 
 
 @pytest.mark.parametrize("name", ["cat", "flower"])
