@@ -79,7 +79,8 @@ def test_the_command(folder: Path, tmp_path: Path) -> None:
     assert outcome.exit_code == 0, outcome.output
     figures = json.loads((tmp_path / "figures.json").read_text())["real_photos"]
     rows = {row["way"]: row for row in figures["rows"]}
-    assert list(rows) == ["plain", "ours", "ours, with a box", *(f"ours, no {step}" for step in photos.STEPS)]
+    dabs = ["ours, 1 dab", "ours, 2 dabs", "ours, 3 dabs"]
+    assert list(rows) == ["plain", "ours", "ours, with a box", *dabs, *(f"ours, no {step}" for step in photos.STEPS)]
     assert rows["plain"]["difference"] == 0
     assert rows["ours"]["iou"] > 0.85
     assert rows["ours"]["groups"].keys() == {"astronaut", "cat", "coffee"}
