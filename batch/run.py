@@ -123,7 +123,10 @@ class _Workers:
                 if following is None:
                     is_over = True
                 else:
-                    self._submit(*following, 1)
+                    try:
+                        self._submit(*following, 1)
+                    except BrokenProcessPool:  # a worker died since the last was asked for
+                        again.append((*following, 1))
             if not self._running and again:
                 yield from self._alone(*again.popleft())
                 continue

@@ -27,9 +27,8 @@ def filled(name: str) -> str:
 
 
 def _main() -> None:
-    for name, (page, _, _) in BLOCKS.items():
+    for name, (page, file, _) in BLOCKS.items():
         (_ROOT / page).write_text(filled(name), encoding="utf-8")
-    for file in {file for _, file, made in BLOCKS.values() if made in (tables, headlines)}:
         plot(json.loads((_ROOT / "benchmarks" / file).read_text(encoding="utf-8")), _ROOT / "docs" / "benchmark")
 
 

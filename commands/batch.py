@@ -108,6 +108,8 @@ def batch(
             raise InvalidOptions(f"there is no {source}")
     planned = list(rows(sources, common, ".png" if only_masks else f".{kind}"))
     for row in planned:
+        if only_masks and not row.output.lower().endswith(".png"):
+            raise InvalidOptions(f"masks are written as .png, and line {row.line} names {row.output}")
         if masks_from is not None and (mask := masks_from / f"{row.photo.stem}.png").is_file():
             row.options["mask"] = mask  # type: ignore[index]
         if not only_masks and "background" not in row.options and "prompt" not in row.options:

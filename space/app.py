@@ -197,8 +197,7 @@ def advanced(wish: dict[str, Any], words: Words) -> dict[str, Any]:
     taken: dict[str, Any] = {"mask_model": DEFAULT_MASK_MODEL}
     if wish["behind"] == "painted":
         generator = parts().service.models[chosen.get("model") or models[0]].generator
-        with controls.quietly():
-            taken |= asdict(generator.resolve(_EXAMPLES[0], wish.get("preset"), seed=0))
+        taken |= asdict(generator.resolve(_EXAMPLES[0], wish.get("preset"), seed=0))
         taken |= {"working_size": min(generator.folder.native_size, LIMITS.size), "best_of": 1, "seed": None}
     columns = st.columns(2)
     names = [name for name in controls.ADVANCED if name in taken or (name == "good_enough" and len(taken) > 1)]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
@@ -116,15 +114,3 @@ def _text(value: Any, words: Words) -> str:
 def field(name: str) -> Field:
     """A request's field by its name."""
     return EDIT[name]
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Nothing that is said within goes to the log: a page asks the same again at every change."""
-    logger = logging.getLogger("cyclorama")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cyclorama import BadImage
-from cyclorama.engine.cancelling import cancelled_by
 from cyclorama.serving.requests import EDIT, Order, read_edit
 from cyclorama.space.controls import FOR_PAINTING
 from cyclorama.space.mask import subject_of
@@ -51,8 +50,7 @@ def paint(parts: Parts, visit: Visit, wish: dict[str, Any]) -> Job:
 
     def work(job: Job) -> None:
         answer = parts.service.paint(order, job)
-        with cancelled_by(job.cancelled):
-            parts.visits.add(visit, answer, wish, job.id)
+        parts.visits.add(visit, answer, wish, job.id)
 
     job = parts.queue.submit(work, visit.owner, order.key, is_kept=True, share=_SHARE, asked_by="the page")
     parts.visits.change(visit, lambda one: replace(one, job=job.id, wish=wish))

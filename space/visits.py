@@ -137,9 +137,7 @@ class Visits:
             if found is None:
                 found = Visit(secrets.token_urlsafe(16))
                 (self.folder / found.id).mkdir(mode=0o700)
-            changed = replace(
-                found, photo=found.photo + 1, called=called[:200], size=photo.size, strokes=(), wish=found.wish
-            )
+            changed = replace(found, photo=found.photo + 1, called=called[:200], size=photo.size, strokes=())
             self._put(changed, f"photo-{changed.photo}", data)
             self._put(changed, f"photo-{changed.photo}.preview.jpg", preview)
             self._write(changed)
