@@ -123,10 +123,7 @@ class _Workers:
                 if following is None:
                     is_over = True
                 else:
-                    try:
-                        self._submit(*following, 1)
-                    except BrokenProcessPool:  # a worker died since the last was asked for
-                        again.append((*following, 1))
+                    self._submit(*following, 1)
             if not self._running and again:
                 yield from self._alone(*again.popleft())
                 continue
