@@ -26,8 +26,9 @@ T = TypeVar("T")
 
 _EXTRA_OF = (
     dict.fromkeys(("torch", "diffusers", "transformers", "optimum", "onnx", "safetensors", "nncf", "scipy"), "export")
-    | {"matplotlib": "benchmark"}
+    | dict.fromkeys(("matplotlib", "playwright"), "benchmark")
     | dict.fromkeys(("fastapi", "uvicorn", "prometheus_client", "starlette"), "serve")
+    | {"streamlit": "page"}
 )
 
 

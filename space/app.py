@@ -14,7 +14,7 @@ import streamlit as st
 from cyclorama import CycloramaError
 from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL
 from cyclorama.serving.jobs import Job
-from cyclorama.serving.requests import LIMITS
+from cyclorama.serving.requests import EDIT, LIMITS
 from cyclorama.space import controls, editor, recipe
 from cyclorama.space.addresses import MOST_BYTES, SAMPLES
 from cyclorama.space.mask import look
@@ -106,8 +106,8 @@ def mask(visit_id: str, words: Words) -> bool:
     editor.mask(key="mask", visit=visit, shown=shown, words=words)
     if trouble is not None:
         st.error(words.error(trouble))
-    elif shown is not None and shown.doubt is not None and shown.doubt > 0.5:
-        st.warning(words("doubtful", doubt=round(100 * shown.doubt)))
+    for note in shown.notes if shown is not None else ():
+        st.warning(words.note(note))
     is_found = shown is not None
     if st.session_state.get("found") not in (None, (visit.photo, is_found)):
         st.session_state["found"] = (visit.photo, is_found)
@@ -140,9 +140,9 @@ def background(visit: Visit, words: Words) -> dict[str, Any]:
         st.caption(words(f"{wish['behind']}-help"))
     with st.expander(words("place"), key="place"):
         wish["canvas"] = st.selectbox(
-            words.option(controls.field("canvas"))[0], _SHAPES, key=controls.key("canvas"), accept_new_options=True,
+            words.option(EDIT["canvas"])[0], _SHAPES, key=controls.key("canvas"), accept_new_options=True,
             format_func=lambda one: words("canvas-own") if one is None else one,
-            help=words.option(controls.field("canvas"))[1],
+            help=words.option(EDIT["canvas"])[1],
         )  # fmt: skip
         wish["subject_position"] = controls.position(words)
         wish |= {name: controls.control(name, words) for name in controls.IN_PLACE}
@@ -193,7 +193,7 @@ def advanced(wish: dict[str, Any], words: Words) -> dict[str, Any]:
     models = list(parts().service.models)
     chosen: dict[str, Any] = {}
     if len(models) > 1:
-        chosen["model"] = st.selectbox(words.option(controls.field("model"))[0], models, key=controls.key("model"))
+        chosen["model"] = st.selectbox(words.option(EDIT["model"])[0], models, key=controls.key("model"))
     taken: dict[str, Any] = {"mask_model": DEFAULT_MASK_MODEL}
     if wish["behind"] == "painted":
         generator = parts().service.models[chosen.get("model") or models[0]].generator
@@ -241,7 +241,7 @@ def painting(visit_id: str, words: Words) -> None:
         job = parts().queue.find(visit.job, visit.owner)
         st.session_state["ended"] = None
         if job is not None and not job.is_over:
-            watch(visit_id, job, words)
+            watch(job, words)
             return
         st.session_state["ended"] = ended(visit_id, visit.job, job, words)
     kind, said = st.session_state.get("ended") or ("", "")
@@ -264,7 +264,7 @@ def ended(visit_id: str, job_id: str, job: Job | None, words: Words) -> tuple[st
 
 
 @st.fragment(run_every=_POLL)
-def watch(visit_id: str, job: Job, words: Words) -> None:
+def watch(job: Job, words: Words) -> None:
     """Where a job is. Streamlit runs this part alone, every half second."""
     queue = parts().queue
     if job.is_over:
@@ -293,7 +293,7 @@ def results(visit_id: str, words: Words) -> None:
     chosen = editor.results(key="results", visit=visit, words=words, chosen=first if first in names else names[-1])
     painted = next(one for one in visit.results if one.name == chosen)
     for note in painted.facts.get("notes", ()):
-        st.caption(note)
+        st.caption(words.note(note))
     if not painted.is_of(visit):
         st.caption(words("another"))
         return

@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 class Shown:
     """A mask as the page shows it. name: of its picture.  share: of the photo that it covers, 0 to 1.
 
-    doubt: see `cyclorama.Cutout`; None where it is not known.  box: x, y, width, height of what it covers, in pixels.
+    box: x, y, width, height of what it covers, in pixels.  notes: see `cyclorama.Cutout`.
     """
 
     name: str
     share: float
-    doubt: float | None
     box: tuple[int, int, int, int]
     notes: tuple[str, ...]
 
@@ -54,14 +53,14 @@ def look(parts: Parts, visit: Visit) -> Shown:
             alpha = Image.fromarray(cutout.photo_alpha)
             facts = {
                 "share": float(np.count_nonzero(cutout.photo_alpha > 127)) / cutout.photo_alpha.size,
-                "doubt": cutout.doubt, "notes": list(cutout.notes), "box": _extent(alpha),
+                "notes": list(cutout.notes), "box": _extent(alpha),
             }  # fmt: skip
             parts.visits.keep_mask(visit, key, alpha, facts)
     elif "none" in facts:
         raise NoSubject(facts["none"])
     left, top, right, bottom = facts["box"]
     return Shown(
-        f"mask-{key}.png", facts["share"], facts["doubt"], (left, top, right - left, bottom - top),
+        f"mask-{key}.png", facts["share"], (left, top, right - left, bottom - top),
         tuple(facts["notes"]),
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -76,6 +77,10 @@ def mount(app: FastAPI, service: Service, queue: JobQueue, visits: Visits) -> No
     @asynccontextmanager
     async def both(_: FastAPI) -> AsyncIterator[None]:
         async with of_page(app), of_api(app):
+            # Streamlit looks through all objects for garbage after each run of its script, many times a second, while
+            # everybody waits: what was imported and loaded so far is for good, and is left out.
+            gc.collect()
+            gc.freeze()
             sweeping = asyncio.create_task(_sweep(visits))
             try:
                 yield

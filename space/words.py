@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from cyclorama.engine.errors import CycloramaError
@@ -46,10 +47,6 @@ _SAID: dict[str, tuple[str, str]] = {
     "mask-covers": (
         "The subject covers {share} % of the photo: {width} × {height} pixels from {x}, {y}.",
         "Das Motiv bedeckt {share} % des Fotos: {width} × {height} Pixel ab {x}, {y}.",
-    ),
-    "doubtful": (
-        "This mask may be wrong ({doubt} % of such masks are). A box around the subject helps.",
-        "Diese Maske ist vielleicht falsch ({doubt} % solcher Masken sind es). Ein Rahmen um das Motiv hilft.",
     ),
     "editor": ("Mask editor", "Maske bearbeiten"),
     "add": ("Add", "Dazu"),
@@ -195,6 +192,8 @@ _ERRORS: dict[str, tuple[str, str]] = {
 # Options by their field's name: the label in both languages, and the German description; the English is the field's.
 _OPTIONS: dict[str, tuple[str, str, str]] = {
     "canvas": ("Shape", "Format", "square, 4:5, 16:9 … oder Pixel wie 1080x1350; sonst das des Fotos."),
+    "fill": ("How much the subject fills", "Wie viel das Motiv ausfüllt",
+             "Anteil des Bildes, den das Motiv längs der Seite einnimmt, die es am meisten füllt; 0,85 etwa."),
     "subject_scale": ("Size of the subject", "Größe des Motivs", "1 behält die Pixel, 0,5 halbiert das Motiv."),
     "subject_position": (
         "Position of the subject", "Lage des Motivs",
@@ -226,6 +225,30 @@ _OPTIONS: dict[str, tuple[str, str, str]] = {
     "max_bytes": ("Most bytes", "Höchstens Bytes", "So groß darf die Datei höchstens sein."),
 }  # fmt: skip
 
+# What the engine notes, as a pattern, and the same in German.
+_NOTES: dict[str, str] = {
+    r"the mask is doubtful \((\d+%).*":
+        r"Die Maske ist unsicher (\1 solcher Masken sind falsch): sieh sie dir an; ein Rahmen um das Motiv hilft.",
+    r"(\d+) subjects were found and all are kept.*":
+        r"\1 Motive wurden gefunden und alle behalten; ein Rahmen wählt eines aus, der Pinsel nimmt eines weg.",
+    "what is blurred or cut off by the border.*":
+        "Unscharfes und vom Rand Abgeschnittenes neben dem Motiv blieb weg; der Pinsel holt es zurück.",
+    "no word of the prompt names a place that (.*?) was trained on(?:; it paints )?(.*)":
+        r"\1 versteht Englisch, und kein Wort nennt einen Ort, den es kennt. \2",
+    "(.*) does not know (.*?)(?:; it paints (.*))?": r"\1 versteht Englisch und kennt nicht: \2. \3",
+    "the photo's own transparency is its mask.*":
+        "Die Transparenz des Fotos ist seine Maske; ein Masken-Netz sucht das Motiv stattdessen.",
+    "the subject reaches the picture's lower edge.*":
+        "Das Motiv reicht bis an den unteren Rand; für einen Schatten ist kein Boden da.",
+    "the photo's .* cuts the subject off, so it stays.*":
+        "Der Rand des Fotos schneidet das Motiv ab, deshalb bleibt es dort am Rand; „Lage des Motivs“ verschiebt es.",
+    "the photo's edge cuts the subject off .*which shows.*":
+        "Der Rand des Fotos schneidet das Motiv ab, was hier zu sehen ist; verschiebe oder vergrößere es.",
+    "a colour profile is broken.*":
+        "Das Farbprofil ist beschädigt; die Farben wurden genommen, wie sie sind.",
+    ".* is animated; its first frame is used": "Das Bild ist animiert; das erste Bild davon wurde genommen.",
+}  # fmt: skip
+
 
 class Words:
     """What the page says in one language. locale: as browsers have it, such as de-AT; English where we lack it."""
@@ -255,6 +278,14 @@ class Words:
             label = _OPTIONS[name][self._which] if name in _OPTIONS else name
             return str(error).replace(name, f"“{label}”", 1) if name else str(error)
         return said[self._which].format(error=error, seconds=getattr(error, "retry_after", ""))
+
+    def note(self, note: str) -> str:
+        """A note of the engine's, in this language as far as there are words for it."""
+        if self.language == "de":
+            for pattern, german in _NOTES.items():
+                if found := re.fullmatch(pattern, note):
+                    return found.expand(german)
+        return note[:1].upper() + note[1:]
 
     def option(self, field: Field) -> tuple[str, str]:
         """An option's label and description."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, TimeoutError, expect
 
 from tests.conftest import PHOTOS
 from tests.space.conftest import PageServer, opened
@@ -56,6 +56,19 @@ def paint(page: Page, prompt: str = "snowy mountains") -> None:
 def painted(page: Page, number: int = 1) -> None:
     expect(page.get_by_role("heading", name="Pictures")).to_be_visible(timeout=180_000)
     expect(page.get_by_role("img", name=re.compile("^After"))).to_be_visible()
+
+
+def chosen(page: Page, name: str, value: str) -> None:
+    """Takes a value from a list, which Streamlit closes where it draws anew what was changed before."""
+    option = page.get_by_role("option", name=value)
+    for _ in range(5):
+        page.get_by_role("combobox", name=name).click()
+        try:
+            option.click(timeout=4_000)
+        except TimeoutError:
+            continue
+        return
+    pytest.fail(f"{value} could not be chosen")
 
 
 def centre(page: Page, at: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
@@ -282,8 +295,7 @@ def test_examples_options_and_how_to_repeat(visitor: Visitor, small_cat: Path) -
     page.get_by_role("spinbutton", name="Steps").fill("4")
     page.get_by_role("spinbutton", name="Steps").press("Enter")
     page.get_by_text("Canvas and place").click()
-    page.get_by_role("combobox", name="Shape").click()
-    page.get_by_role("option", name="square").click()
+    chosen(page, "Shape", "square")
     page.get_by_role("button", name="Paint").click()
     painted(page)
     assert opened(downloaded(page, "PNG")).size == (300, 300)

@@ -60,6 +60,22 @@ def test_errors_have_words_or_their_own_line() -> None:
     assert "kein Motiv" in german.error(cyclorama.NoSubject("none"))
 
 
+def test_notes_of_the_engine_in_both_languages() -> None:
+    """Every note that a photo or a place can bring is in the engine's source as the page's pattern expects it."""
+    pattern = next(iter(words._NOTES))
+    note = "the mask is doubtful (62% of such masks are wrong): look at it; a box around the subject helps"
+    assert re.fullmatch(pattern, note)
+    assert "(62% solcher" in Words("de").note(note)
+    assert Words("en").note(note) == f"T{note[1:]}"
+    unknown = "nano does not know Strand, Meer; it paints sand, snow"
+    assert Words("de").note(unknown) == "nano versteht Englisch und kennt nicht: Strand, Meer. sand, snow"
+    assert Words("de").note("something new") == "Something new"
+    source = "".join(file.read_text() for file in (ROOT / "engine").rglob("*.py"))
+    for pattern in words._NOTES:
+        words_of_it = max(re.split(r"[^\w ',;]+", pattern), key=len).strip()
+        assert words_of_it in source, words_of_it
+
+
 def test_the_page_names_no_outside_address() -> None:
     for file in (ROOT / "space").rglob("*.*"):
         if file.suffix in (".py", ".js", ".css"):
