@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -35,7 +35,7 @@ class Journal:
             raise InvalidOptions(f"another run is writing to {folder}; wait for it, or name another folder") from None
         except OSError as error:
             raise CannotWrite(f"cannot write {folder}: {error.strerror}; name another folder with -o") from None
-        self._last = {record["output"]: record for record in records(folder)}
+        self._last = {record["output"]: _kept(record) for record in records(folder)}
         try:
             self._file = (folder / NAME).open("ab")
             if self._file.tell() and not _ends_whole(folder / NAME):
@@ -51,19 +51,19 @@ class Journal:
         self._file.close()
         self._lock.release()
 
-    def last(self, row: Row, key: str, *, verify: bool = False) -> dict[str, Any] | None:
-        """The record of a row whose photo and options have not changed; None where it is to be done.
+    def state(self, row: Row, key: str, *, verify: bool = False) -> Literal["due", "done", "failed"]:
+        """What became of a row; due is what was never made, and what has changed: photo, options, the picture's file.
 
         verify: the picture's file is held against its sha256 as well.
         """
-        record = self._last.get(row.output)
-        if record is None or record.get("key") != key:
-            return None
-        if record["state"] == "done":
-            file = self._folder / row.output
-            if not file.is_file() or (verify and sha256(file) != record.get("sha256")):
-                return None
-        return record
+        last = self._last.get(row.output)
+        if last is None or last[1] != key:
+            return "due"
+        state, _, digest = last
+        if state == "failed":
+            return "failed"
+        file = self._folder / row.output
+        return "due" if not file.is_file() or (verify and sha256(file) != digest) else "done"
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Writes a record through to the disk. Raises CannotWrite."""
@@ -75,7 +75,7 @@ class Journal:
             raise CannotWrite(
                 f"cannot write {self._folder / NAME}: {error.strerror}; make room, and run again"
             ) from None
-        self._last[str(record["output"])] = dict(record)
+        self._last[str(record["output"])] = _kept(record)
 
 
 def records(folder: Path) -> Iterator[dict[str, Any]]:
@@ -112,6 +112,11 @@ def sha256(file: Path) -> str:
     """Of a file's bytes."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _kept(record: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What is held of a record for as long as the run lasts: state, key, checksum."""
+    return record["state"], record.get("key", ""), record.get("sha256", "")
 
 
 def _ends_whole(file: Path) -> bool:

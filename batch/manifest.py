@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from cyclorama.engine.checks import checked_values, declared
+from cyclorama.engine.checks import checked_values, declared, one_of, shown
 from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.files import FORMATS
-from cyclorama.engine.options import CountOptions, EncodeOptions, GenerationOptions, SceneOptions
+from cyclorama.engine.options import PRESETS, CountOptions, EncodeOptions, GenerationOptions, SceneOptions, check_prompt
 
 PHOTO_ENDINGS = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".heic", ".heif", ".jp2"}
@@ -27,6 +28,10 @@ OPTIONS: dict[str, type] = {
     if own.name not in ("count", "format")
 }
 """Columns that are options of the engine's, and the class that declares each."""
+
+_TEXTS = (*_FILES, "mask_model", "background", "preset")
+_OUTPUT = re.compile(r"(?:(?!\.)[^/\\\0]+/)*(?!\.)[^/\\\0]+")
+_ENCODING = [own.name for own in fields(EncodeOptions) if own.name != "format"]
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ def _value(name: str, text: str) -> Any:
 
 def _row(given: dict[str, Any], folder: Path, common: Mapping[str, Any], ending: str, where: str, line: int) -> Row:
     try:
-        if not isinstance(given.get("photo"), str):
+        if not isinstance(given.get("photo"), str) or "\0" in given["photo"]:
             raise InvalidOptions("there is no photo", option="photo")
         photo = folder / given.pop("photo")
         output = given.pop("output", None) or f"{photo.stem}{ending}"
@@ -152,8 +157,8 @@ def _row(given: dict[str, Any], folder: Path, common: Mapping[str, Any], ending:
         if "prompt" in given:  # the row's own background, whatever that of the run
             options.pop("background", None)
         for name, value in given.items():
-            if name in _FILES or name == "mask_model":
-                options[name] = folder / value if name != "mask_model" or value.endswith(".onnx") else value
+            if name in _TEXTS:
+                options[name] = _text(name, value, folder)
             elif name in OPTIONS:
                 options |= checked_values(OPTIONS[name], {name: tuple(value) if isinstance(value, list) else value})
         return Row(photo, output, options, line)
@@ -161,16 +166,50 @@ def _row(given: dict[str, Any], folder: Path, common: Mapping[str, Any], ending:
         raise InvalidOptions(f"{where}: {error}", option=error.option) from None
 
 
+def _text(name: str, value: object, folder: Path) -> str | Path:
+    """A column that names a file, or what may be one: files lie beside the table."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise InvalidOptions(f"{name} must be text, got {shown(value)}", option=name)
+    if name == "preset":
+        return one_of(name, value, PRESETS)
+    if name in _FILES or (name == "mask_model" and value.endswith(".onnx")):
+        return folder / value
+    return str(folder / value) if name == "background" and (folder / value).is_file() else value
+
+
+def check_row(row: Row, folder: Path, only_masks: bool) -> None:
+    """Refuses a row of which no picture in the output folder can come. Raises InvalidOptions."""
+    try:
+        kind = FORMATS[f".{row.output.rpartition('.')[2].lower()}"]
+        if only_masks:
+            if kind != "PNG":
+                raise InvalidOptions(f"masks are written as .png, got {row.output}")
+        elif "background" in row.options:
+            EncodeOptions(kind.lower(), **encoding(row.options))  # type: ignore[arg-type]
+        elif "prompt" in row.options:
+            check_prompt(row.options["prompt"], row.options.get("negative_prompt", ""))
+            EncodeOptions(kind.lower(), **encoding(row.options))  # type: ignore[arg-type]
+        else:
+            raise InvalidOptions("say what the background is: -p PROMPT, --background, --blur, or a column")
+        is_called_so = row.output.rpartition("/")[2] == row.photo.name
+        if is_called_so and (folder / row.output).resolve() == row.photo.resolve():
+            raise InvalidOptions(f"{row.photo} is a photo itself and would be lost; name another folder with -o")
+    except InvalidOptions as error:
+        where = f"line {row.line}" if row.line else str(row.photo)
+        raise InvalidOptions(f"{where}: {error}", option=error.option) from None
+
+
+def encoding(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a row's options that are its file's."""
+    return {name: options[name] for name in _ENCODING if options.get(name) is not None}
+
+
 def check_output_name(name: object) -> None:
     """Refuses names of outputs that would leave the folder, or whose ending is none that we write."""
-    path = Path(str(name))
-    if (
-        not isinstance(name, str)
-        or path.is_absolute()
-        or ".." in path.parts
-        or "\0" in name
-        or path.name.startswith(".")
-    ):
-        raise InvalidOptions(f"an output is a name within the output folder, got {str(name)[:80]!r}", option="output")
-    if path.suffix.lower() not in FORMATS:
+    if not isinstance(name, str) or not _OUTPUT.fullmatch(name):
+        raise InvalidOptions(
+            f"an output is a name within the output folder, none of it hidden, got {shown(name)}", option="output"
+        )
+    stem, _, ending = name.rpartition(".")
+    if not stem or f".{ending.lower()}" not in FORMATS:
         raise InvalidOptions(f"an output ends in {', '.join(FORMATS)}, got {name!r}", option="output")

@@ -14,8 +14,12 @@ from cyclorama.batch.worker import REVIEW, thumbnail_name
 from cyclorama.engine.files import write_whole
 
 NAME = "review.html"
+MOST = 2_000
+"""Pictures on the page."""
 _GROWTH = 0.05  # of the subject's area: worth a look
+_SOFT = 0.03  # of the subject's area half transparent away from any edge: worth a look
 _UNKNOWN = 0.3  # as doubtful as a mask of which nothing is known
+_NOTES_TO_ACT_ON = ("subjects were found", "left out", "edge cuts the subject off")
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.4 system-ui, sans-serif; }
 body { margin: 0 auto; max-width: 1200px; padding: 1rem; }
@@ -33,18 +37,27 @@ code { overflow-wrap: anywhere; }
 
 
 def write_review(folder: Path) -> int:
-    """Writes review.html into an output folder, of its journal; how many pictures should be looked at."""
-    last = {record["output"]: record for record in records(folder)}
-    ordered = sorted(last.values(), key=lambda record: (-worth_a_look(record)[0], record["output"]))
-    count = sum(worth_a_look(record)[0] >= 1 for record in ordered)
+    """Writes review.html into an output folder, of its journal; how many pictures should be looked at.
+
+    The page holds the 2,000 most doubtful: of more, no browser makes a page that one would want to use.
+    """
+    last = {str(record["output"]): (worth_a_look(record)[0], line) for line, record in enumerate(records(folder))}
+    count = sum(score >= 1 for score, _ in last.values())
+    chosen = sorted(last, key=lambda output: (-last[output][0], output))[:MOST]
+    lines_of = {last[output][1]: place for place, output in enumerate(chosen)}
+    items = [""] * len(chosen)
+    for line, record in enumerate(records(folder)):
+        if line in lines_of:
+            items[lines_of[line]] = _item(record, folder)
+    here = "" if len(chosen) == len(last) else f" The {MOST} most doubtful are here; the others are in the folder."
     lines = [
         "<!doctype html>", '<html lang="en"><head><meta charset="utf-8"><title>Review</title>',
         '<meta name="viewport" content="width=device-width">', f"<style>{_STYLE}</style></head><body>",
-        f"<h1>{len(ordered)} pictures, {count} to look at</h1>",
+        f"<h1>{len(last)} pictures, {count} to look at</h1>",
         '<p><label><input type="checkbox" id="only"> only those to look at</label>'
-        " Photo, mask and picture, the most doubtful first. To mend a mask, save it corrected as NAME.png in a folder, "
-        "and run again with <code>--masks-from FOLDER</code>.</p><ol>",
-        *(_item(record, folder) for record in ordered), "</ol></body></html>",
+        f" Photo, mask and picture, the most doubtful first.{here} To mend a mask, save it corrected as NAME.png in a "
+        "folder, and run again with <code>--masks-from FOLDER</code>.</p><ol>",
+        *items, "</ol></body></html>",
     ]  # fmt: skip
     write_whole(folder / NAME, "\n".join(lines).encode("utf-8", "replace"))
     return count
@@ -64,8 +77,12 @@ def worth_a_look(record: Mapping[str, Any]) -> tuple[float, list[str]]:
     if growth > _GROWTH:
         score += 1 + growth
         why.append(f"the subject grew by {growth:.0%}")
+    soft = float(record.get("soft") or 0)
+    if soft > _SOFT:
+        score += 1 + soft
+        why.append(f"{soft:.0%} of the subject is half transparent")
     for note in record.get("notes", ()):
-        if "subjects were found" in note or "left out" in note:
+        if any(part in note for part in _NOTES_TO_ACT_ON):
             score += 1
             why.append(str(note))
     return score, why

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -17,8 +16,10 @@ from cyclorama.batch.worker import How
 from cyclorama.engine.machine import available_cores
 
 _AHEAD = 2  # rows that each worker has waiting
-_TRIES = 2  # of a row whose worker died
+_TRIES = 2  # of a row whose worker died, alone
 _NOT_OF_PICTURES = ("folder", "threads")
+_Task = tuple[Row, str]
+"""A row and the key of it."""
 
 
 @dataclass
@@ -78,29 +79,30 @@ def _count(record: dict[str, Any], journal: Journal, summary: Summary) -> None:
 
 def _due(
     rows: Iterable[Row], journal: Journal, how: How, summary: Summary, retry_failed: bool, verify: bool
-) -> Iterator[tuple[Row, str]]:
+) -> Iterator[_Task]:
     common = {name: str(value) for name, value in asdict(how).items() if name not in _NOT_OF_PICTURES}
     for row in rows:
         try:
             of_row = key(row, common)
         except OSError:  # the worker says why
             of_row = ""
-        last = journal.last(row, of_row, verify=verify)
-        if last is None or (last["state"] == "failed" and retry_failed):
+        state = journal.state(row, of_row, verify=verify)
+        if state == "due" or (state == "failed" and retry_failed):
             yield row, of_row
-        elif last["state"] == "done":
+        elif state == "done":
             summary.skipped += 1
         else:
             summary.failed_before += 1
 
 
 class _Workers:
-    """Processes that make pictures. One that dies costs the rows that it had a second try, and no other row."""
+    """Processes that make pictures. One that dies costs the row that it had a second try, and no other row."""
 
     def __init__(self, how: How, count: int) -> None:
         self._how, self._count = how, count
-        self._pool = self._started()
-        self._running: dict[Future[dict[str, Any]], tuple[Row, str, int]] = {}
+        self._pool = self._started(count)
+        self._running: dict[Future[dict[str, Any]], _Task] = {}
+        self._lost: list[_Task] = []
 
     def __enter__(self) -> _Workers:
         return self
@@ -108,39 +110,24 @@ class _Workers:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _started(self, count: int | None = None) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            count or self._count, multiprocessing.get_context("spawn"), initializer=worker.start, initargs=(self._how,)
-        )
-
-    def records(self, due: Iterator[tuple[Row, str]]) -> Iterator[dict[str, Any]]:
+    def records(self, due: Iterator[_Task]) -> Iterator[dict[str, Any]]:
         """Of all rows, as they are done."""
-        again: deque[tuple[Row, str, int]] = deque()
-        is_over = False
         while True:
-            while not is_over and not again and len(self._running) < self._count * (1 + _AHEAD):
-                following = next(due, None)
-                if following is None:
-                    is_over = True
-                else:
-                    self._submit(*following, 1)
-            if not self._running and again:
-                yield from self._alone(*again.popleft())
-                continue
-            if not self._running:
-                if is_over:
-                    return
-                continue
+            self._fill(due)
+            if not self._running and not self._lost:
+                return
             done, _ = wait(self._running, return_when=FIRST_COMPLETED)
             for future in done:
-                row, of_row, tries = self._running.pop(future)
+                task = self._running.pop(future)
                 try:
                     yield future.result()
                 except BrokenProcessPool:
-                    again.append((row, of_row, tries))
-            if again and not self._running:
+                    self._lost.append(task)
+            if self._lost and not self._running:
                 self._pool.shutdown(wait=False)
-                self._pool = self._started()
+                self._pool = self._started(self._count)
+                while self._lost:
+                    yield self._alone(*self._lost.pop())
 
     def rest(self) -> Iterator[dict[str, Any]]:
         """Of what runs already; what waits is given up."""
@@ -151,22 +138,31 @@ class _Workers:
             except BrokenProcessPool:
                 continue
 
-    def _submit(self, row: Row, of_row: str, tries: int) -> None:
-        self._running[self._pool.submit(worker.work, row, of_row)] = row, of_row, tries
+    def _started(self, count: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            count, multiprocessing.get_context("spawn"), initializer=worker.start, initargs=(self._how,)
+        )
 
-    def _alone(self, row: Row, of_row: str, tries: int) -> Iterator[dict[str, Any]]:
-        """One of those that a worker had when it died, in a process of its own: which of them it was is seen then."""
-        with self._started(1) as pool:
-            try:
-                yield pool.submit(worker.work, row, of_row).result()
+    def _fill(self, due: Iterator[_Task]) -> None:
+        while not self._lost and len(self._running) < self._count * (1 + _AHEAD):
+            task = next(due, None)
+            if task is None:
                 return
-            except BrokenProcessPool:
-                pass
-        if tries < _TRIES:
-            yield from self._alone(row, of_row, tries + 1)
-            return
+            try:
+                self._running[self._pool.submit(worker.work, *task)] = task
+            except BrokenProcessPool:  # a worker has died since the last one was handed over
+                self._lost.append(task)
+
+    def _alone(self, row: Row, of_row: str) -> dict[str, Any]:
+        """One of those that a dead worker may have had, in a process of its own: which of them it was is seen then."""
+        for _ in range(_TRIES):
+            with self._started(1) as pool:
+                try:
+                    return pool.submit(worker.work, row, of_row).result()
+                except BrokenProcessPool:
+                    continue
         told = f"the process that made it ended {_TRIES} times, perhaps for want of memory; try it alone, or smaller"
-        yield {
+        return {
             "output": row.output, "photo": str(row.photo), "key": of_row, "state": "failed", "seconds": 0.0,
             "error": {"code": "worker_died", "message": told},
         }  # fmt: skip

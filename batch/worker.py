@@ -14,14 +14,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageFilter
 
 from cyclorama import Background, BackgroundGenerator, Cutout, Photo, Picture, Result, Scene, cut_out, load_photo
-from cyclorama.batch.manifest import Row
+from cyclorama.batch.manifest import Row, encoding
+from cyclorama.engine.arrays import Pixels
 from cyclorama.engine.errors import CycloramaError
 from cyclorama.engine.files import image_format, write_whole
 from cyclorama.engine.growth import object_extension
-from cyclorama.engine.options import EncodeOptions, GenerationOptions, SceneOptions
+from cyclorama.engine.options import GenerationOptions, SceneOptions
 
 REVIEW = ".review"
 """The folder of small pictures for the review, within the output folder."""
@@ -30,7 +32,6 @@ _THUMBNAIL = 200  # pixels, the sides of the squares in which photo, mask and pi
 _PARENT_LOOK = 2.0  # seconds
 _SCENE = frozenset(SceneOptions.__dataclass_fields__)
 _PAINTING = frozenset(GenerationOptions.__dataclass_fields__) | {"best_of", "good_enough"}
-_ENCODING = frozenset(EncodeOptions.__dataclass_fields__) - {"format"}
 _FINISHING = ("shadow", "colour_match")
 
 
@@ -119,17 +120,17 @@ class Worker:
         else:
             picture = self._picture(row, cutout)
             kind = image_format(target)
-            encoding = {name: value for name, value in options.items() if name in _ENCODING and value is not None}
-            if kind == "PNG":
-                encoding.pop("quality", None)
-            data = picture.encode(kind, **encoding)
+            data = picture.encode(kind, **encoding(options))
             found, facts = picture.doubt, {"notes": list(picture.notes)}
             if isinstance(picture, Result):
                 facts |= {"seed": picture.seed, "growth": round(object_extension(picture), 4)}
         write_whole(target, data)
         self._keep_thumbnails(row, cutout, picture)
         doubt = None if found is None else round(found, 3)
-        return {"state": "done", "sha256": hashlib.sha256(data).hexdigest(), "doubt": doubt, **facts}
+        return {
+            "state": "done", "sha256": hashlib.sha256(data).hexdigest(), "doubt": doubt,
+            "soft": round(_soft(cutout.photo_alpha), 4), **facts,
+        }  # fmt: skip
 
     def _cutout(self, photo: Path, options: dict[str, Any]) -> Cutout:
         found = self._kept(("cutout", photo, str(options)), lambda: cut_out(load_photo(photo), **options))
@@ -184,6 +185,14 @@ class Worker:
             target = self._how.folder / REVIEW / thumbnail_name(row.output)
             target.parent.mkdir(exist_ok=True)
             write_whole(target, file.getvalue())
+
+
+def _soft(alpha: Pixels) -> float:
+    """The share of a subject's alpha (H, W) that is half transparent with neither edge nor inside near: 0 to 1."""
+    small = Image.fromarray(alpha)
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
+    least, most = (np.asarray(small.filter(kind(5))) for kind in (ImageFilter.MinFilter, ImageFilter.MaxFilter))
+    return float(((least > 12) & (most < 243)).sum() / max(1, (np.asarray(small) > 12).sum()))
 
 
 def thumbnail_name(output: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +21,11 @@ from cyclorama.engine.options import (
     SceneOptions,
     check_prompt,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cyclorama.batch.manifest import Row
 
 SOME_FAILED = 3
 """Exit code of a run in which some rows failed."""
@@ -96,7 +102,7 @@ def batch(
     if preset is not None:
         common["preset"] = preset
 
-    from cyclorama.batch.manifest import rows
+    from cyclorama.batch.manifest import check_row, rows
     from cyclorama.batch.review import write_review
     from cyclorama.batch.run import Summary, run, threads_for
     from cyclorama.batch.worker import How
@@ -106,18 +112,19 @@ def batch(
     for source in sources:
         if not source.exists():
             raise InvalidOptions(f"there is no {source}")
-    planned = list(rows(sources, common, ".png" if only_masks else f".{kind}"))
-    for row in planned:
-        if only_masks and not row.output.lower().endswith(".png"):
-            raise InvalidOptions(f"masks are written as .png, and line {row.line} names {row.output}")
-        if masks_from is not None and (mask := masks_from / f"{row.photo.stem}.png").is_file():
-            row.options["mask"] = mask  # type: ignore[index]
-        if not only_masks and "background" not in row.options and "prompt" not in row.options:
-            where = f"line {row.line}" if row.line else str(row.photo)
-            raise InvalidOptions(f"{where}: say what the background is: -p PROMPT, --background, --blur, or a column")
-        if (output / row.output).resolve() == row.photo.resolve():
-            raise InvalidOptions(f"{row.photo} is a photo itself and would be lost; name another folder with -o")
-    if any("prompt" in row.options for row in planned) and not only_masks:
+
+    def planned() -> Iterator[Row]:
+        for row in rows(sources, common, ".png" if only_masks else f".{kind}"):
+            mask = None if masks_from is None else masks_from / f"{row.photo.stem}.png"
+            yield replace(row, options={**row.options, "mask": mask}) if mask is not None and mask.is_file() else row
+
+    # Read twice, so that a wrong line is told before any work, and a long table is never held as a whole.
+    total, is_painted = 0, False
+    for row in planned():
+        check_row(row, output, only_masks)
+        total += 1
+        is_painted = is_painted or "background" not in row.options
+    if is_painted and not only_masks:
         resolve(named_or_folder(model))
     count = workers or max(1, available_cores() // 4)
     how = How(
@@ -125,16 +132,16 @@ def batch(
         loading.exact, seed, only_masks,
     )  # fmt: skip
     start = time.monotonic()
-    with bar(total=len(planned), unit="picture") as line:
+    with bar(total=total, unit="picture") as line:
 
         def tell(summary: Summary) -> None:
             line.n = summary.done + summary.skipped + summary.failed + summary.failed_before
             line.set_postfix_str(f"{summary.failed + summary.failed_before} failed")
             line.refresh()
 
-        summary = run(planned, how, count, retry_failed=retry_failed, verify=verify, tell=tell)
+        summary = run(planned(), how, count, retry_failed=retry_failed, verify=verify, tell=tell)
     to_look_at = write_review(output)
-    _told(summary, len(planned), output, to_look_at, time.monotonic() - start, as_json)
+    _told(summary, total, output, to_look_at, time.monotonic() - start, as_json)
     if summary.is_interrupted:
         raise click.ClickException("interrupted; the same command goes on where this one stopped")
     if summary.has_failures:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from cyclorama import BadImage, cut_out
 from cyclorama.batch import worker
 from cyclorama.batch.journal import records
+from cyclorama.batch.manifest import Row, rows
+from cyclorama.batch.review import MOST, write_review
+from cyclorama.batch.run import _Workers
 from cyclorama.cli import main
 from tests.conftest import PHOTOS
 
@@ -146,6 +150,26 @@ def test_a_worker_that_dies_costs_its_photo_alone(
     assert len(digests(out)) == 9
 
 
+def test_a_worker_that_dies_between_two_rows_costs_none(photos: Path, tmp_path: Path) -> None:
+    how = worker.How(tmp_path / "out", "nano", "auto", "cpu", 2, False, 0, True)
+    planned = list(rows([photos], {}))[:4]
+
+    def due() -> Iterator[tuple[Row, str]]:
+        for number, row in enumerate(planned):
+            if number == 2:
+                (own,) = workers._pool._processes.values()
+                own.kill()
+                own.join()
+                while not workers._pool._broken:
+                    time.sleep(0.01)
+            yield row, str(number)
+
+    with _Workers(how, 1) as workers:
+        made = list(workers.records(due()))
+    assert sorted(record["key"] for record in made) == ["0", "1", "2", "3"]
+    assert {record["state"] for record in made} == {"done"}
+
+
 def test_given_backgrounds_masks_and_corrected_masks(photos: Path, tmp_path: Path) -> None:
     masks, out = tmp_path / "masks", tmp_path / "out"
     assert batch(photos, "-o", masks, "--only-masks").exit_code == 3
@@ -227,8 +251,6 @@ def test_a_folder_that_cannot_be_written(photos: Path, tmp_path: Path) -> None:
 
 
 def test_the_review_puts_what_is_doubtful_first(tmp_path: Path) -> None:
-    from cyclorama.batch.review import write_review
-
     made: list[dict[str, Any]] = [
         {"output": "fine.png", "state": "done", "doubt": 0.05, "growth": 0.0, "notes": []},
         {"output": "doubtful.png", "state": "done", "doubt": 0.8, "growth": 0.0, "notes": []},
@@ -246,9 +268,31 @@ def test_the_review_puts_what_is_doubtful_first(tmp_path: Path) -> None:
     assert "http" not in page
 
 
-def test_a_second_prompt_pays_for_no_mask(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cyclorama.batch.manifest import rows
+def test_the_review_of_very_many_shows_the_most_doubtful(tmp_path: Path) -> None:
+    with (tmp_path / "journal.jsonl").open("w") as file:
+        for number in range(MOST + 500):
+            soft = 0.5 if number == MOST + 400 else 0
+            file.write(json.dumps({"output": f"{number}.png", "state": "failed", "error": {"message": "-"}}) + "\n")
+            file.write(json.dumps({"output": f"{number}.png", "state": "done", "doubt": 0.1, "soft": soft}) + "\n")
+    assert write_review(tmp_path) == 1
+    page = (tmp_path / "review.html").read_text()
+    assert page.count("<li") == MOST
+    assert page.index(f"{MOST + 400}.png") < page.index(">0.png")
+    assert "50% of the subject is half transparent" in page
+    assert f"{MOST + 500} pictures, 1 to look at" in page
 
+
+@pytest.mark.parametrize(("alpha", "least", "most"), [("edge", 0, 0.001), ("glass", 0.3, 1)])
+def test_softness_is_of_the_middle_not_of_the_edge(alpha: str, least: float, most: float) -> None:
+    pixels = np.zeros((400, 400), np.float32)
+    pixels[100:300, 100:300] = 255
+    if alpha == "glass":
+        pixels[150:250, 120:280] = 120
+    soft = np.asarray(Image.fromarray(pixels.astype(np.uint8)).filter(ImageFilter.GaussianBlur(1.5)))
+    assert least <= worker._soft(soft) <= most
+
+
+def test_a_second_prompt_pays_for_no_mask(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     how = worker.How(tmp_path / "out", "nano", "auto", "cpu", 2, False, 0, False)
     own = worker.Worker(how)
     calls: list[object] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cyclorama import InvalidOptions
-from cyclorama.batch.manifest import OPTIONS, rows
+from cyclorama.batch.manifest import OPTIONS, Row, check_row, rows
 from cyclorama.batch.worker import seed_of
 
 
@@ -52,6 +52,33 @@ def test_csv_and_json_lines_say_the_same(tmp_path: Path) -> None:
     assert (of_csv[1].output, of_csv[1].photo) == ("y.png", tmp_path / "y.jpg")
 
 
+def test_files_lie_beside_the_table(tmp_path: Path) -> None:
+    (tmp_path / "studio.jpg").touch()
+    text = "photo,background,mask_model\nx.jpg,studio.jpg,own.onnx\ny.jpg,white,u2netp\n"
+    first, second = rows([table(tmp_path, "a.csv", text)], {})
+    assert first.options == {"background": str(tmp_path / "studio.jpg"), "mask_model": tmp_path / "own.onnx"}
+    assert second.options == {"background": "white", "mask_model": "u2netp"}
+
+
+@pytest.mark.parametrize(
+    ("options", "output", "only_masks", "told"),
+    [
+        ({}, "x.png", False, "line 3: say what the background is"),
+        ({"prompt": "  "}, "x.png", False, "line 3: the prompt is empty"),
+        ({"prompt": "a beach", "quality": 80}, "x.png", False, "line 3: .*quality"),
+        ({"background": "white", "quality": 80}, "x.png", False, "line 3: .*quality"),
+        ({}, "x.jpg", True, "masks are written as .png"),
+        ({"prompt": "a beach"}, "photo.jpg", False, "would be lost"),
+    ],
+)
+def test_rows_of_which_no_picture_can_come(
+    tmp_path: Path, options: dict[str, object], output: str, only_masks: bool, told: str
+) -> None:
+    with pytest.raises(InvalidOptions, match=told):
+        check_row(Row(tmp_path / "photo.jpg", output, options, 3), tmp_path, only_masks)
+    check_row(Row(tmp_path / "photo.jpg", "y.jpg", {"prompt": "a beach", "quality": 80}), tmp_path, False)
+
+
 def test_a_row_s_prompt_replaces_the_run_s_background(tmp_path: Path) -> None:
     (row,) = rows([table(tmp_path, "a.csv", "photo,prompt\nx.jpg,a beach\n")], {"background": "white"})
     assert row.options == {"prompt": "a beach"}
@@ -68,6 +95,14 @@ def test_a_row_s_prompt_replaces_the_run_s_background(tmp_path: Path) -> None:
         ("a.csv", "photo,num_inference_steps\nx.jpg,0\n", "line 2: num_inference_steps must be"),
         ("a.csv", "photo,output\nx.jpg,../x.png\n", "a name within the output folder"),
         ("a.csv", "photo,output\nx.jpg,/etc/x.png\n", "a name within the output folder"),
+        ("a.csv", "photo,output\nx.jpg,a/../../x.png\n", "a name within the output folder"),
+        ("a.csv", "photo,output\nx.jpg,a//x.png\n", "a name within the output folder"),
+        ("a.csv", "photo,output\nx.jpg,.review/x.png\n", "none of it hidden"),
+        ("a.csv", "photo,output\nx.jpg,png\n", "ends in"),
+        ("a.csv", "photo,preset\nx.jpg,fats\n", "did you mean fast"),
+        ("a.jsonl", '{"photo": "x.jpg", "mask": 5}\n', "line 1: mask must be text"),
+        ("a.jsonl", '{"photo": "x.jpg", "background": ["white"]}\n', "line 1: background must be text"),
+        ("a.jsonl", '{"photo": "x\\u0000.jpg"}\n', "there is no photo"),
         ("a.csv", "photo,output\nx.jpg,x.gif\n", "ends in"),
         ("a.csv", "photo\nx.jpg\na/x.jpg\n", "both be written to x.png"),
         ("a.csv", 'photo\n"x.jpg\n', "unexpected end"),
@@ -97,7 +132,10 @@ def test_a_table_goes_alone_and_must_be_readable(tmp_path: Path) -> None:
 def test_200_000_rows_are_read_in_seconds(tmp_path: Path) -> None:
     lines = "".join(f"p/{number}.jpg,a beach,{number},4\n" for number in range(200_000))
     start = time.monotonic()
-    count = sum(1 for _ in rows([table(tmp_path, "a.csv", f"photo,prompt,seed,num_inference_steps\n{lines}")], {}))
+    count = 0
+    for row in rows([table(tmp_path, "a.csv", f"photo,prompt,seed,num_inference_steps\n{lines}")], {}):
+        check_row(row, tmp_path, False)
+        count += 1
     assert count == 200_000
     assert time.monotonic() - start < 20  # five where nothing else runs
 
