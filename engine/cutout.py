@@ -123,7 +123,7 @@ def cut_out(photo: Source, *, most_pixels: int = MOST_PIXELS, **options: Unpack[
     transparency is its mask, unless `mask_model` is named or a hint given.  mask_model: `u2net-int8` or another of
     `models list`; or a Path to an ONNX file.  box: x, y, width, height around the subject, in pixels of the upright
     photo.  keep, drop: brush masks of the photo's size, white over what is and what is not the subject; the three
-    help a mask model and do not go with `mask`.  canvas, subject_scale, subject_position: see
+    help a mask model and do not go with `mask`.  canvas, subject_scale, subject_position, fill: see
     `engine.options.Layout`; left out, the subject stays where it is.  most_pixels: of the photo and of the canvas.
     Raises BadImage, NoSubject, InvalidOptions.
     """
@@ -135,21 +135,25 @@ def cut_out(photo: Source, *, most_pixels: int = MOST_PIXELS, **options: Unpack[
 
 
 def _cut_out(photo: Photo, asked: SubjectOptions, looks: Looks, seconds: dict[str, float], most_pixels: int) -> Cutout:
-    width, height = asked.canvas_size(photo.size)
-    if width * height > most_pixels:
-        raise InvalidOptions(f"a canvas has at most {most_pixels} pixels here, got {width}x{height}", option="canvas")
+    _check_pixels(asked.canvas_size(photo.size), most_pixels)
     with collected_notes() as notes:
         with timed(seconds, "mask"):
             mask = None if asked.mask is None else load_mask(asked.mask, photo.size)
             hints = Hints.read(photo.size, asked.box, asked.keep, asked.drop)
             alpha, doubt = _alpha(photo, mask, asked.mask_model, hints, looks)
         placed = placement(asked, alpha)
+        _check_pixels(placed.canvas, most_pixels)
     with timed(seconds, "edges"):
         # A photo's own transparency is that of a cut-out, which holds its own colours already.
         colours = photo.rgb if alpha is photo.alpha else foreground_colours(photo.rgb, alpha)
         foreground, placed_alpha = placed.place(colours, alpha)
     said = (*photo.notes, *notes)
     return Cutout(photo, alpha, placed, placed_alpha, foreground, seconds, said, doubt, looks, most_pixels)
+
+
+def _check_pixels(canvas: tuple[int, int], most: int) -> None:
+    if canvas[0] * canvas[1] > most:
+        raise InvalidOptions(f"a canvas has at most {most} pixels here, got {canvas[0]}x{canvas[1]}", option="canvas")
 
 
 def subject_alpha(photo: Photo, asked: SubjectOptions) -> Pixels:

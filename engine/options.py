@@ -77,22 +77,32 @@ class Layout:
     )  # fmt: skip
     subject_position: tuple[float, float] | None = option(
         "Of the room around the subject, how much is left of and above it; 0.5,1 is bottom centre; default: as in the "
-        "photo.",
+        "photo, with fill the middle.",
         None, ge=0, le=1,
+    )  # fmt: skip
+    fill: float | None = option(
+        "The share of the canvas, along the side that it fills most, that the subject takes; it is enlarged at most "
+        "twice for that.",
+        None, ge=0.05, le=1,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
         checked_fields(self)
+        if self.fill is not None and self.subject_scale is not None:
+            raise InvalidOptions("fill and subject_scale both say how large the subject is; give one", option="fill")
         self.canvas_size((1, 1))
 
-    def canvas_size(self, photo_size: tuple[int, int]) -> tuple[int, int]:
+    def canvas_size(self, photo_size: tuple[int, int], subject_size: tuple[int, int] | None = None) -> tuple[int, int]:
         """Width and height of the canvas: of a ratio, the smallest that holds a photo of this size.
 
-        Raises InvalidOptions.
+        subject_size: of the box around the subject, in pixels. With `fill`, a canvas that is not given in pixels is
+        as large as keeps the subject's pixels as they are. Raises InvalidOptions.
         """
-        if self.canvas is None:
+        is_filled = self.fill is not None and subject_size is not None
+        if self.canvas is None and not is_filled:
             return photo_size
-        shape = "1:1" if self.canvas == "square" else self.canvas
+        shape = {"square": "1:1", None: f"{photo_size[0]}:{photo_size[1]}"}.get(self.canvas, self.canvas)
+        assert shape is not None
         if match := _SIZE.fullmatch(shape):
             size = int(match[1]), int(match[2])
         elif match := _RATIO.fullmatch(shape):
@@ -100,7 +110,9 @@ class Layout:
             if not 0.05 <= width / max(height, 1e-9) <= 20:
                 raise InvalidOptions(f"a canvas has a shape from 1:20 to 20:1, got {self.canvas}", option="canvas")
             scale = max(photo_size[0] / width, photo_size[1] / height)
-            size = round(width * scale), round(height * scale)
+            if self.fill is not None and subject_size is not None:
+                scale = max(subject_size[0] / width, subject_size[1] / height) / self.fill
+            size = max(1, round(width * scale)), max(1, round(height * scale))
         else:
             raise InvalidOptions(
                 f"a canvas is `square`, a ratio like 4:5 or a size like 1080x1350, got {self.canvas!r}", option="canvas"
@@ -229,6 +241,7 @@ class EncodeOptions:
     max_bytes: int | None = option(
         "The most that the file may have; of a JPEG or WebP the quality is lowered until it fits.", None, ge=1
     )
+    srgb: bool = option("Convert a photo's own colour profile to sRGB, which changes the subject's numbers.", False)
 
     def __post_init__(self) -> None:
         checked_fields(self)
@@ -258,6 +271,7 @@ class SubjectKeywords(TypedDict, total=False):
     canvas: str | None
     subject_scale: float | None
     subject_position: tuple[float, float] | None
+    fill: float | None
     mask: Source | None
     mask_model: MaskModel | None
     box: tuple[int, int, int, int] | None

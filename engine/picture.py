@@ -16,6 +16,7 @@ from cyclorama.engine.checks import shown
 from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.files import check_output, encode_image, fitting, image_format, write_whole
 from cyclorama.engine.options import EncodeOptions, GenerationOptions
+from cyclorama.engine.tones import in_srgb
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +55,26 @@ class Picture:
         wanted = {"Contact shadow": self.shadow, "Colour match": self.colour_match}
         return {name: "yes" for name, is_wanted in wanted.items() if is_wanted}
 
-    def encode(self, format: str = "png", *, quality: int | None = None, max_bytes: int | None = None) -> bytes:
+    def encode(
+        self, format: str = "png", *, quality: int | None = None, max_bytes: int | None = None, srgb: bool = False
+    ) -> bytes:
         """The image as the bytes of a file: `png`, `jpeg` or `webp`, in letters of either case.
 
         It carries `parameters`, and keeps the photo's colour profile and what `engine.metadata` keeps of its metadata.
         quality: of a JPEG or WebP, 1 to 100; 95 by default.  max_bytes: of the file; the highest quality up to
-        `quality` is taken that fits. Raises InvalidOptions for another format, for what the format cannot hold, and
-        where nothing fits.
+        `quality` is taken that fits.  srgb: converts from the photo's colour profile instead of keeping it.
+        Raises InvalidOptions for another format, for what the format cannot hold, and where nothing fits.
         """
-        options = EncodeOptions(format.lower() if isinstance(format, str) else format, quality, max_bytes)  # type: ignore[arg-type]
+        options = EncodeOptions(format.lower() if isinstance(format, str) else format, quality, max_bytes, srgb)  # type: ignore[arg-type]
+        image, profile = (in_srgb(self.image, self.icc_profile), None) if srgb else (self.image, self.icc_profile)
         about: dict[str, Any] = {
-            "parameters": self.parameters, "icc_profile": self.icc_profile, "exif": self.exif, "xmp": self.xmp,
+            "parameters": self.parameters, "icc_profile": profile, "exif": self.exif, "xmp": self.xmp,
         }  # fmt: skip
-        return fitting(partial(encode_image, self.image, options.format.upper(), **about), options)
+        return fitting(partial(encode_image, image, options.format.upper(), **about), options)
 
-    def save(self, path: str | Path, *, quality: int | None = None, max_bytes: int | None = None) -> None:
+    def save(
+        self, path: str | Path, *, quality: int | None = None, max_bytes: int | None = None, srgb: bool = False
+    ) -> None:
         """Writes the image (.png, .jpg or .webp) by an atomic write; see `encode`.
 
         Raises InvalidOptions and CannotWrite.
@@ -76,7 +82,7 @@ class Picture:
         if not isinstance(path, str | os.PathLike):
             raise InvalidOptions(f"a picture is saved to a path, got {shown(path)}")
         check_output(Path(path))
-        data = self.encode(image_format(Path(path)), quality=quality, max_bytes=max_bytes)
+        data = self.encode(image_format(Path(path)), quality=quality, max_bytes=max_bytes, srgb=srgb)
         write_whole(Path(path), data)
 
     def summary(self) -> dict[str, Any]:

@@ -88,6 +88,16 @@ def convert_colours(rgb: Pixels, from_profile: bytes | None, to_profile: bytes |
     return rgb if converted is None else np.asarray(converted)
 
 
+def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """An RGB or RGBA image's colours in sRGB; its transparency stays."""
+    if profile is None:
+        return image
+    converted = Image.fromarray(convert_colours(np.asarray(image.convert("RGB")), profile, None))
+    if image.mode == "RGBA":
+        converted.putalpha(image.getchannel("A"))
+    return converted
+
+
 def _without_alpha(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
     """The image without its transparency, and that; None where there is none, or nothing is transparent."""
     if not image.has_transparency_data:

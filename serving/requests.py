@@ -320,7 +320,7 @@ def _order(given: dict[str, Any], key: str) -> Order:
         if hints:
             raise Refused(f"{hints[0]} helps to find a mask, and one was given; leave out either", option=hints[0])
     SubjectOptions(
-        **{name: subject[name] for name in ("canvas", "subject_scale", "subject_position") if name in subject}
+        **{name: subject[name] for name in ("canvas", "subject_scale", "subject_position", "fill") if name in subject}
     )
     CountOptions(**counting)
     return Order(

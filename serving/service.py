@@ -396,7 +396,9 @@ def _answer(
     """known: stages whose work was done for an earlier request."""
     how = order.encoding
     start = time.perf_counter()
-    files = [picture.encode(how.format, quality=how.quality, max_bytes=how.max_bytes) for picture in pictures]
+    files = [
+        picture.encode(how.format, quality=how.quality, max_bytes=how.max_bytes, srgb=how.srgb) for picture in pictures
+    ]
     seconds = {stage: value for stage, value in pictures[0].seconds.items() if stage not in known}
     for picture in pictures[1:]:
         for stage, value in picture.seconds.items():

@@ -10,7 +10,7 @@ import streamlit as st
 from cyclorama.serving.requests import EDIT, Field
 from cyclorama.space.words import Words
 
-IN_PLACE = ("subject_scale", "shadow", "colour_match")
+IN_PLACE = ("fill", "subject_scale", "shadow", "colour_match")
 POSITIONS = ("0.5,1", "0,1", "1,1", "0.5,0.5", "0,0.5", "1,0.5", "0.5,0")
 ADVANCED = (
     "negative_prompt", "num_inference_steps", "guidance_scale", "strength", "seed", "sampler", "timestep_spacing",
@@ -23,8 +23,8 @@ ELSEWHERE = {
     "box": "the editor", "prompt": "above the button", "n": "above the button", "preset": "above the button",
     "quality": "preset", "backdrop": "behind", "background": "behind", "canvas": "shapes", "size": "canvas",
     "model": "where there are several", "output_format": "downloads", "output_compression": "downloads",
-    "max_bytes": "downloads", "response_format": "", "input_fidelity": "", "stream": "", "partial_images": "previews",
-    "user": "", "safety_identifier": "",
+    "max_bytes": "downloads", "srgb": "", "response_format": "", "input_fidelity": "", "stream": "",
+    "partial_images": "previews", "user": "", "safety_identifier": "",
 }  # fmt: skip
 """Fields of a request that are no widget made here, and where they are instead; empty: for programs only."""
 _CHECKBOXES = ("shadow", "colour_match")
@@ -109,8 +109,3 @@ def _text(value: Any, words: Words) -> str:
     if isinstance(value, tuple):
         return ",".join(f"{one:g}" for one in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def field(name: str) -> Field:
-    """A request's field by its name."""
-    return EDIT[name]

@@ -10,7 +10,7 @@ from cyclorama.space.visits import Painted
 
 _OPTION = {"working_size": "size", "n": "count"}  # the engine's names of a request's fields
 _FLAG = {"num_inference_steps": "steps"}
-_BEFORE = ("canvas", "subject_scale", "subject_position", "working_size", "mask_model")  # painting begins
+_BEFORE = ("canvas", "subject_scale", "subject_position", "fill", "working_size", "mask_model")  # painting begins
 _FINISHING = ("shadow", "colour_match")
 _NOT_SAID = ("prompt", "preset", "model", "behind", "colour", "n", "best_of")
 

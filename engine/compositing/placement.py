@@ -16,6 +16,8 @@ from cyclorama.engine.options import Layout
 
 _SIDES = (("left", "right"), ("upper", "lower"))
 _CUT_ON_BOTH_SIDES = (0.5, 1.0)  # in the middle, and down: a cut below looks least cut
+MOST_ENLARGED = 2.0
+"""Times that a subject is enlarged to fill a canvas: more would show."""
 _GREY = 127  # of the canvas where the photo does not reach; never to be seen
 
 
@@ -63,19 +65,23 @@ def placement(layout: Layout, alpha: Pixels) -> Placement:
     Raises InvalidOptions.
     """
     size = alpha.shape[1], alpha.shape[0]
-    canvas = layout.canvas_size(size)
-    scale = layout.subject_scale or min(1.0, canvas[0] / size[0], canvas[1] / size[1])
     solid = substance(alpha)
+    box = [(int(marked[0]), int(marked[-1]) + 1) for marked in (np.flatnonzero(solid.any(axis)) for axis in (0, 1))]
+    subject = box[0][1] - box[0][0], box[1][1] - box[1][0]
+    canvas = layout.canvas_size(size, subject)
+    scale = layout.subject_scale or min(1.0, canvas[0] / size[0], canvas[1] / size[1])
+    if layout.fill is not None:
+        scale = _filling(layout.fill, canvas, subject)
     corner, pinned = [], []
-    for axis in (0, 1):
-        marked = np.flatnonzero(solid.any(axis))
-        start, stop = int(marked[0]), int(marked[-1]) + 1
+    for axis, (start, stop) in enumerate(box):
         room = size[axis] - (stop - start)
         share = start / room if room else _CUT_ON_BOTH_SIDES[axis]
         if layout.subject_position is not None:
             share = layout.subject_position[axis]
         elif share in (0, 1) and canvas[axis] > _scaled(size[axis], scale):
             pinned.append(_SIDES[axis][int(share)])
+        elif layout.fill is not None and share not in (0, 1):
+            share = 0.5
         first, last = _scaled(start, scale), _scaled(stop, scale)
         if first == last:
             raise InvalidOptions(
@@ -91,6 +97,19 @@ def placement(layout: Layout, alpha: Pixels) -> Placement:
     placed = Placement(canvas, scale, corner[0], corner[1])
     _tell_cut_edges(solid, placed)
     return placed
+
+
+def _filling(fill: float, canvas: tuple[int, int], subject: tuple[int, int]) -> float:
+    """The scale at which a subject's box takes so much of the canvas, along the side that it fills most."""
+    scale = fill * min(canvas[0] / subject[0], canvas[1] / subject[1])
+    if scale > MOST_ENLARGED:
+        raise InvalidOptions(
+            f"a subject of {subject[0]}x{subject[1]} pixels would be enlarged {scale:.1f} times to fill {fill:.0%} of "
+            f"{canvas[0]}x{canvas[1]}, and {MOST_ENLARGED:g} times is the most; bring a larger photo, or make fill or "
+            "the canvas smaller",
+            option="fill",
+        )
+    return 1.0 if abs(scale - 1) * max(subject) < 1 else scale  # less than a pixel is not worth every pixel's numbers
 
 
 def _tell_cut_edges(solid: npt.NDArray[np.bool_], placement: Placement) -> None:

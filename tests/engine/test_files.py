@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 
 from cyclorama import Background, cut_out
 from cyclorama.engine import files
@@ -158,8 +159,6 @@ def test_exif_too_long_for_jpeg_is_slimmed() -> None:
     exif[ExifTags.Base.ImageDescription] = "x" * 60_000
     exif[ExifTags.Base.Artist] = "me"
     data = encode_image(Image.fromarray(RGB), "JPEG", parameters="a beach " * 1000, exif=exif.tobytes())
-    from io import BytesIO
-
     with Image.open(BytesIO(data)) as image:
         tags = image.getexif()
         assert tags[ExifTags.Base.Artist] == "me"
@@ -217,3 +216,31 @@ def test_a_png_has_no_quality_to_lower(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     picture.save(tmp_path / "a.jpg", quality=80)
     assert (tmp_path / "a.jpg").read_bytes() == picture.encode("jpeg", quality=80)
+
+
+@pytest.mark.parametrize("has_alpha", [False, True])
+def test_colours_are_converted_to_srgb_where_that_is_asked_for(has_alpha: bool) -> None:
+    """Against LittleCMS's own way from a profile whose red and green are exchanged."""
+    swapped = _swapped_profile()
+    rgb = np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    photo = Image.fromarray(rgb)
+    with BytesIO() as file:
+        photo.save(file, "png", icc_profile=swapped)
+        data = file.getvalue()
+    mask = np.pad(np.full((32, 42), 255, np.uint8), 4)
+    background = Background.transparent() if has_alpha else Background.colour("white")
+    picture = cut_out(data, mask=mask).on(background)
+    kept = Image.open(BytesIO(picture.encode("png")))
+    converted = Image.open(BytesIO(picture.encode("png", srgb=True)))
+    assert kept.info["icc_profile"] == swapped
+    assert "icc_profile" not in converted.info
+    assert converted.mode == kept.mode
+    inside = np.s_[8:-8, 8:-8]
+    wanted = np.asarray(kept)[inside][..., [1, 0, 2]]
+    assert np.abs(np.asarray(converted)[inside][..., :3].astype(int) - wanted).max() <= 2
+
+
+def _swapped_profile() -> bytes:
+    """sRGB with its red and green primaries exchanged, by exchanging the names of the two in the table of tags."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")

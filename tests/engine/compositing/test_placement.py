@@ -161,6 +161,8 @@ def test_a_subject_larger_than_its_canvas_is_cropped() -> None:
         ({"subject_position": (0.5, 1.2)}, "subject_position must be 0 to 1, got 1.2"),
         ({"subject_position": (0.5,)}, "subject_position must be two numbers, got"),
         ({"canvas": "9" * 5000 + "x1"}, "a canvas is `square`"),
+        ({"fill": 1.2}, "fill must be 0.05 to 1, got 1.2"),
+        ({"fill": 0.5, "subject_scale": 1.0}, "fill and subject_scale both say how large"),
     ],
 )
 def test_impossible_layouts(layout: dict[str, object], message: str) -> None:
@@ -184,3 +186,48 @@ def test_no_line_is_left_under_what_is_cut_off(scale: float) -> None:
         rgb = np.zeros((height, 33, 3), np.uint8)
         placed = placement(Layout("90x101", subject_scale=scale), alpha).place(rgb, alpha)[1]
         assert placed[-1].max() == 255, height
+
+
+@pytest.mark.parametrize(
+    ("layout", "canvas", "scale", "corner"),
+    [
+        # A canvas in pixels: the subject is brought to it. 20x10 on 100x100, 80 % of it: 80x40 would be four times.
+        (Layout("40x40", fill=0.8), (40, 40), 1.6, (4, 12)),
+        (Layout("40x40", fill=0.8, subject_position=(0.5, 1)), (40, 40), 1.6, (4, 24)),
+        (Layout("10x40", fill=0.5), (10, 40), 0.25, (2.5, 18.75)),
+        # A shape, or none: the canvas is brought to the subject, whose pixels stay.
+        (Layout("square", fill=0.5), (40, 40), 1, (10, 15)),
+        (Layout("1:2", fill=0.5), (40, 80), 1, (10, 35)),
+        (Layout(fill=0.25), (80, 53), 1, (30, 21.5)),
+        (Layout(fill=1), (20, 13), 1, (0, 1.5)),
+    ],
+)
+def test_the_subject_fills_a_share_of_the_canvas(
+    layout: Layout, canvas: tuple[int, int], scale: float, corner: tuple[float, float]
+) -> None:
+    placed = placement(layout, block(10, 12, 30, 22))
+    assert placed.canvas == canvas
+    assert placed.scale == pytest.approx(scale)
+    assert placed.left + 10 * scale == pytest.approx(corner[0], abs=1)
+    assert placed.top + 12 * scale == pytest.approx(corner[1], abs=1)
+
+
+def test_filling_keeps_every_pixel_where_it_can() -> None:
+    alpha = block(10, 12, 30, 22)
+    rgb, placed_alpha = placement(Layout("square", fill=0.5), alpha).place(RGB, alpha)
+    assert np.count_nonzero(placed_alpha) == 200
+    np.testing.assert_array_equal(rgb[placed_alpha == 255].reshape(10, 20, 3), RGB[12:22, 10:30])
+
+
+def test_filling_stays_at_an_edge_that_cuts_the_subject_off(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "cyclorama"):
+        placed = placement(Layout("1:2", fill=0.5), block(20, 20, 40, 40))
+    assert placed.top + 40 == placed.canvas[1] == 80
+    assert placed.left + 20 == 10
+    assert "lower edge cuts the subject off" in caplog.text
+
+
+def test_a_subject_is_enlarged_to_fill_at_most_twice() -> None:
+    with pytest.raises(InvalidOptions, match=r"of 20x10 pixels would be enlarged 2.5 times to fill 50% of 100x100"):
+        placement(Layout("100x100", fill=0.5), block(10, 12, 30, 22))
+    assert placement(Layout("100x100", fill=0.4), block(10, 12, 30, 22)).scale == 2
