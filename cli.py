@@ -6,6 +6,7 @@ import click
 
 from cyclorama.commands.batch import batch
 from cyclorama.commands.benchmark import benchmark
+from cyclorama.commands.check import check
 from cyclorama.commands.doctor import doctor
 from cyclorama.commands.export import export
 from cyclorama.commands.generate import generate
@@ -28,7 +29,7 @@ def main() -> None:
     """
 
 
-for command in (generate, batch, mask, export, models, serve, benchmark, doctor):
+for command in (generate, batch, mask, check, export, models, serve, benchmark, doctor):
     main.add_command(command)
 
 if __name__ == "__main__":

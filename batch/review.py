@@ -81,6 +81,9 @@ def worth_a_look(record: Mapping[str, Any]) -> tuple[float, list[str]]:
     if soft > _SOFT:
         score += 1 + soft
         why.append(f"{soft:.0%} of the subject is half transparent")
+    if breaks := record.get("breaks"):
+        score += 2
+        why += map(str, breaks)
     for note in record.get("notes", ()):
         if any(part in note for part in _NOTES_TO_ACT_ON):
             score += 1

@@ -24,6 +24,8 @@ from cyclorama.engine.errors import CycloramaError
 from cyclorama.engine.files import image_format, write_whole
 from cyclorama.engine.growth import object_extension
 from cyclorama.engine.options import GenerationOptions, SceneOptions
+from cyclorama.places.check import broken_rules
+from cyclorama.places.place import place
 
 REVIEW = ".review"
 """The folder of small pictures for the review, within the output folder."""
@@ -37,7 +39,10 @@ _FINISHING = ("shadow", "colour_match")
 
 @dataclass(frozen=True)
 class How:
-    """What all rows of a run have in common. threads: of each worker.  seed: of the run, see `seed_of`."""
+    """What all rows of a run have in common. threads: of each worker.  seed: of the run, see `seed_of`.
+
+    place: whose rules each picture is held against.
+    """
 
     folder: Path
     model: str | Path
@@ -47,6 +52,7 @@ class How:
     exact: bool
     seed: int
     only_masks: bool
+    place: str | None = None
 
 
 _worker: Worker | None = None
@@ -122,6 +128,8 @@ class Worker:
             kind = image_format(target)
             data = picture.encode(kind, **encoding(options))
             found, facts = picture.doubt, {"notes": list(picture.notes)}
+            if self._how.place is not None:
+                facts["breaks"] = broken_rules(data, place(self._how.place))
             if isinstance(picture, Result):
                 facts |= {"seed": picture.seed, "growth": round(object_extension(picture), 4)}
         write_whole(target, data)

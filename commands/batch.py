@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import click
 
 from cyclorama.commands.console import bar, clear_errors, print_json, remark
 from cyclorama.commands.options import model_option, options_of, picked
+from cyclorama.commands.places import background_of, given_or_wanted, place_option
 from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.options import (
     PRESETS,
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cyclorama.batch.manifest import Row
+    from cyclorama.places.place import Place
 
 SOME_FAILED = 3
 """Exit code of a run in which some rows failed."""
 _OF_ONE_PHOTO = ("mask", "keep", "drop", "box")
-_FINISHING = ("shadow", "colour_match")
+_COMMON = {
+    own.name for kind in (SceneOptions, GenerationOptions, CountOptions, EncodeOptions) for own in fields(kind)
+}  # fmt: skip
 
 
 @click.command()
@@ -39,8 +43,9 @@ _FINISHING = ("shadow", "colour_match")
 @click.option("-p", "--prompt", help="The background of every photo, unless a row has its own.")
 @click.option("--background", metavar="FILE|COLOUR|transparent", help="A given background instead.")
 @click.option("--blur", is_flag=True, help="Each photo's own background instead, out of focus.")
-@click.option("--format", "kind", type=click.Choice(["png", "jpg", "webp"]), default="png", show_default=True,
-              help="Of outputs that a table does not name.")  # fmt: skip
+@click.option("--format", "kind", type=click.Choice(["png", "jpg", "webp"]),
+              help="Of outputs that a table does not name; default: png, with --for the place's.")  # fmt: skip
+@place_option("Make what a place's rules ask for:")
 @options_of(EncodeOptions, but=("format",))
 @model_option
 @click.option("--preset", type=click.Choice(PRESETS), help="Default: the one that fits the model.")
@@ -65,7 +70,8 @@ def batch(
     prompt: str | None,
     background: str | None,
     blur: bool,
-    kind: str,
+    kind: str | None,
+    place: Place | None,
     model: str,
     preset: Any,
     workers: int | None,
@@ -88,11 +94,11 @@ def batch(
       cyclorama batch shoes.csv -o out --format jpg
       cyclorama batch photos -o out --background "#ffffff" --shadow --canvas square
       cyclorama batch photos -o masks --only-masks
+      cyclorama batch photos -o amazon --for amazon-main
     """
-    if [prompt is not None, background is not None, blur].count(True) > 1:
-        raise InvalidOptions("say what the background is once: -p PROMPT, --background or --blur")
+    background = background_of(place, prompt, background, blur)
     loading = LoadOptions(**picked(LoadOptions, values))
-    common = _common(context, values)
+    common = {name: value for name, value in given_or_wanted(context, values, place).items() if name in _COMMON}
     seed = common.pop("seed", 0)
     if prompt is not None:
         check_prompt(prompt, common.get("negative_prompt", ""))
@@ -112,9 +118,10 @@ def batch(
     for source in sources:
         if not source.exists():
             raise InvalidOptions(f"there is no {source}")
+    ending = ".png" if only_masks else f".{kind}" if kind else place.ending if place else ".png"
 
     def planned() -> Iterator[Row]:
-        for row in rows(sources, common, ".png" if only_masks else f".{kind}"):
+        for row in rows(sources, common, ending):
             mask = None if masks_from is None else masks_from / f"{row.photo.stem}.png"
             yield replace(row, options={**row.options, "mask": mask}) if mask is not None and mask.is_file() else row
 
@@ -129,7 +136,7 @@ def batch(
     count = workers or max(1, available_cores() // 4)
     how = How(
         output, named_or_folder(model), loading.backend, loading.device, loading.threads or threads_for(count),
-        loading.exact, seed, only_masks,
+        loading.exact, seed, only_masks, None if place is None else place.name,
     )  # fmt: skip
     start = time.monotonic()
     with bar(total=total, unit="picture") as line:
@@ -146,16 +153,6 @@ def batch(
         raise click.ClickException("interrupted; the same command goes on where this one stopped")
     if summary.has_failures:
         context.exit(SOME_FAILED)
-
-
-def _common(context: click.Context, values: dict[str, Any]) -> dict[str, Any]:
-    """Options that were given on the command line; the others are the engine's to choose."""
-    given: dict[str, Any] = {}
-    for kind in (SceneOptions, GenerationOptions, CountOptions, EncodeOptions):
-        for name, value in picked(kind, values).items():
-            if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
-                given[name] = value
-    return given
 
 
 def _told(summary: Any, count: int, folder: Path, to_look_at: int, seconds: float, as_json: bool) -> None:

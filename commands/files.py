@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from cyclorama.commands.console import print_json, print_path
+from cyclorama.commands.console import print_json, print_path, remark
 from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.options import EncodeOptions
 
 if TYPE_CHECKING:
     from cyclorama import Picture
+    from cyclorama.places.place import Place
 
 
 class Standard(Enum):
@@ -75,25 +76,34 @@ class Pictures:
     kind: str
     as_json: bool
     encoding: dict[str, Any]
+    place: Place | None = None
     _written: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def named(
-        cls, photo: File, output: File | None, count: int, kind: str | None, as_json: bool, encoding: dict[str, Any]
+        cls,
+        photo: File,
+        output: File | None,
+        count: int,
+        kind: str | None,
+        as_json: bool,
+        encoding: dict[str, Any],
+        place: Place | None = None,
     ) -> Pictures:
         """OUT, or OUT-1 to OUT-N; left open, the first names that are free in the current folder.
 
-        encoding: as for `Picture.encode`.
+        encoding: as for `Picture.encode`.  place: whose rules each picture is held against once it is written.
         """
         if output is Standard.STREAM:
             if count > 1:
                 raise InvalidOptions(f"standard output takes one picture, got --count {count}; name a file with -o")
             check_standard_output(as_json)
-            return cls([], (kind or "png").upper(), as_json, encoding)
+            return cls([], (kind or ("png" if place is None else "jpeg")).upper(), as_json, encoding, place)
         if kind is not None:
             raise InvalidOptions("--format goes with -o -; a file's ending says its format")
         assert not isinstance(output, Standard)
-        return cls(_output_names(f"{stem(photo)}-background", output, count), "", as_json, encoding)
+        ending = ".png" if place is None else place.ending
+        return cls(_output_names(f"{stem(photo)}-background", output, count, ending), "", as_json, encoding, place)
 
     @property
     def names(self) -> list[str]:
@@ -125,14 +135,28 @@ class Pictures:
     def write(self, number: int, picture: Picture, facts: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Writes a picture and prints its name, or keeps its facts for `close`."""
         if not self.paths:
-            sys.stdout.buffer.write(picture.encode(self.kind, **self.encoding))
+            data = picture.encode(self.kind, **self.encoding)
+            self._breaks(data)
+            sys.stdout.buffer.write(data)
             return
         path = self.paths[number]
         picture.save(path, **self.encoding)
+        breaks = self._breaks(path)
         if self.as_json:
-            self._written.append({"file": str(path), **picture.summary(), **facts})
+            held = {} if self.place is None else {"breaks": breaks}
+            self._written.append({"file": str(path), **picture.summary(), **facts, **held})
         else:
             print_path(path)
+
+    def _breaks(self, picture: Path | bytes) -> list[str]:
+        if self.place is None:
+            return []
+        from cyclorama.places.check import broken_rules
+
+        breaks = broken_rules(picture, self.place)
+        for rule in breaks:
+            remark(f"{self.place.name}: {rule}")
+        return breaks
 
     def close(self, photo: File) -> None:
         """Prints the one JSON object, where that is wanted."""
@@ -147,10 +171,10 @@ def stem(photo: File) -> str:
 
 def free_name(name: str) -> Path:
     """NAME.png, or the first of NAME-2.png and so on that is free in the current folder."""
-    return _output_names(name, None, 1)[0]
+    return _output_names(name, None, 1, ".png")[0]
 
 
-def _output_names(name: str, output: Path | None, count: int) -> list[Path]:
+def _output_names(name: str, output: Path | None, count: int, ending: str) -> list[Path]:
     if output is not None and count == 1:
         return [output]
     if output is not None:
@@ -162,7 +186,7 @@ def _output_names(name: str, output: Path | None, count: int) -> list[Path]:
     free: list[Path] = []
     number = 1
     while len(free) < count:
-        path = Path(f"{name}{'' if number == 1 else f'-{number}'}.png")
+        path = Path(f"{name}{'' if number == 1 else f'-{number}'}{ending}")
         if not os.path.lexists(path):
             free.append(path)
         number += 1

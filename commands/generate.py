@@ -10,6 +10,7 @@ import click
 from cyclorama.commands.console import bar, clear_errors, remark, stages
 from cyclorama.commands.files import File, FileType, Pictures, Standard, paths, with_standard_input
 from cyclorama.commands.options import model_option, options_of, picked
+from cyclorama.commands.places import background_of, given_or_wanted, place_option
 from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.options import (
     PRESETS,
@@ -25,6 +26,7 @@ from cyclorama.engine.options import (
 
 if TYPE_CHECKING:
     from cyclorama import Cutout, Photo
+    from cyclorama.places.place import Place
 
 _FINISHING = ("shadow", "colour_match")
 
@@ -36,6 +38,7 @@ _FINISHING = ("shadow", "colour_match")
 @click.option("--blur", is_flag=True, help="The photo's own background instead, out of focus.")
 @click.option("-o", "output", type=FileType(), help="Where to write (.png, .jpg, .webp); - is standard output.")
 @click.option("--format", "kind", type=click.Choice(get_args(ImageFormat)), help="With -o -; default png.")
+@place_option("Make what a place's rules ask for:")
 @options_of(EncodeOptions, but=("format",))
 @model_option
 @click.option("--preset", type=click.Choice(PRESETS), help="Default: the one that fits the model.")
@@ -53,6 +56,7 @@ def generate(
     blur: bool,
     output: File | None,
     kind: str | None,
+    place: Place | None,
     model: str,
     preset: Any,
     as_json: bool,
@@ -69,10 +73,13 @@ def generate(
       cyclorama generate me.jpg -p "snowy mountains" --model sd15-inpaint --seed 7
       cyclorama generate shoe.jpg --background "#f0f0f0" --shadow --canvas 4:5
       cyclorama generate me.jpg --background beach.jpg --colour-match
+      cyclorama generate shoe.jpg --for amazon-main
       cyclorama generate - -p "grey studio backdrop" -o - --format jpeg < shoe.png > shoe.jpg
     """
-    if [prompt is not None, background is not None, blur].count(True) != 1:
+    background = background_of(place, prompt, background, blur)
+    if prompt is None and background is None and not blur:
         raise InvalidOptions("say what the background is: either -p PROMPT, --background or --blur")
+    values |= given_or_wanted(context, values, place)
     subject = SceneOptions(**picked(SceneOptions, values))
     counting = CountOptions(**picked(CountOptions, values))
     loading = LoadOptions(**picked(LoadOptions, values))
@@ -81,7 +88,7 @@ def generate(
         _refuse_what_is_for_painting(context)
     else:
         check_prompt(prompt, painting.get("negative_prompt", ""))
-    pictures = Pictures.named(photo, output, counting.count, kind, as_json, picked(EncodeOptions, values))
+    pictures = Pictures.named(photo, output, counting.count, kind, as_json, picked(EncodeOptions, values), place)
     inputs = [photo, subject.mask, subject.keep, subject.drop, background]
     pictures.check(paths(*inputs), text=(prompt or "") + painting.get("negative_prompt", ""))
     files = with_standard_input(
@@ -131,7 +138,7 @@ def generate(
 
 
 def _refuse_what_is_for_painting(context: click.Context) -> None:
-    kept = {"photo", "prompt", "background", "blur", "output", "kind", "as_json", *_FINISHING}
+    kept = {"photo", "prompt", "background", "blur", "output", "kind", "place", "as_json", *_FINISHING}
     kept |= {*SubjectOptions.__dataclass_fields__, *EncodeOptions.__dataclass_fields__}
     given = [
         parameter.opts[-1]

@@ -1,0 +1,1 @@
+"""What the places where pictures are shown ask of them."""
