@@ -129,12 +129,15 @@ class Service:
                 raise Refused(f"n x best_of is at most {self.limits.count} here, got {wanted}", option="n")
         return self.models[name]
 
-    def paint(self, order: Order, job: Job) -> Answer:
-        """Carries out an edit: in the thread of a worker. Raises CycloramaError."""
-        with in_own_words(order.has_size), cancelled_by(job.cancelled):
-            return self._paint(order, self.check(order), job)
+    def paint(self, order: Order, job: Job, part: tuple[float, float] = (0.0, 1.0)) -> Answer:
+        """Carries out an edit: in the thread of a worker. Raises CycloramaError.
 
-    def _paint(self, order: Order, model: Model, job: Job) -> Answer:
+        part: of the job's progress that this is, from and to.
+        """
+        with in_own_words(order.has_size), cancelled_by(job.cancelled):
+            return self._paint(order, self.check(order), job, part)
+
+    def _paint(self, order: Order, model: Model, job: Job, part: tuple[float, float]) -> Answer:
         photo = self.photo(order.photo, job.owner)
         subject = _loaded_hints(order.subject, photo)
         size = subject.pop("size", None)
@@ -159,8 +162,9 @@ class Service:
         for progress in model.generator.paint(
             scene, order.prompt, order.preset, **order.counting, cancelled=job.cancelled, **painting
         ):
-            job.progress = _share_done(progress)
-            if shown < order.partial_images and _is_time_for(shown, order.partial_images, job.progress):
+            done = _share_done(progress)
+            job.progress = part[0] + done * (part[1] - part[0])
+            if shown < order.partial_images and _is_time_for(shown, order.partial_images, done):
                 job.partials.append(_encoded(progress.preview(), order))
                 shown += 1
             every = order.preview_seconds

@@ -19,7 +19,7 @@ from cyclorama.space import controls, editor, recipe
 from cyclorama.space.addresses import MOST_BYTES, SAMPLES
 from cyclorama.space.mask import look
 from cyclorama.space.mounting import parts
-from cyclorama.space.painting import BEHIND, paint
+from cyclorama.space.painting import BEHIND, paint, ways
 from cyclorama.space.strokes import checked
 from cyclorama.space.visits import Visit
 from cyclorama.space.words import Words
@@ -222,7 +222,8 @@ def begin(visit: Visit, wish: dict[str, Any], words: Words, is_found: bool) -> N
         st.error(words("no-prompt"))
     elif (pressed or more) and not is_busy:
         try:
-            paint(parts(), visit, more or wish)
+            visit = parts().visits.change(visit, lambda one: replace(one, wish=wish)) or visit
+            paint(parts(), visit, more or [wish])
         except CycloramaError as error:
             st.error(words.error(error))
 
@@ -301,8 +302,16 @@ def results(visit_id: str, words: Words) -> None:
         seeds = [one.facts["seed"] for one in visit.results if one.job == painted.job]
         best_of = painted.wish.get("best_of") or 1
         more = {**painted.wish, "n": max(1, min(4, LIMITS.count // best_of)), "seed": (max(seeds) + best_of) % 2**32}
-        if st.button(words("more-like-this"), key="more-like-this", disabled=running(visit) is not None):
-            st.session_state["more"] = more
+        more.pop("way", None)
+        again, otherwise = st.columns(2)
+        is_busy = running(visit) is not None
+        if again.button(words("more-like-this"), key="more-like-this", disabled=is_busy, width="stretch"):
+            st.session_state["more"] = [more]
+            st.rerun()
+        if otherwise.button(
+            words("four-ways"), key="four-ways", disabled=is_busy, width="stretch", help=words("four-ways-help")
+        ):
+            st.session_state["more"] = ways(parts(), painted)
             st.rerun()
     with st.expander(words("same-again")):
         st.code(recipe.command(painted), language="shell", wrap_lines=True)

@@ -12,7 +12,7 @@ _OPTION = {"working_size": "size", "n": "count"}  # the engine's names of a requ
 _FLAG = {"num_inference_steps": "steps"}
 _BEFORE = ("canvas", "subject_scale", "subject_position", "fill", "working_size", "mask_model")  # painting begins
 _FINISHING = ("shadow", "colour_match")
-_NOT_SAID = ("prompt", "preset", "model", "behind", "colour", "n", "best_of")
+_NOT_SAID = ("prompt", "preset", "model", "behind", "colour", "n", "best_of", "way")
 
 
 def _asked(painted: Painted) -> dict[str, Any]:

@@ -155,6 +155,17 @@ _SAID: dict[str, tuple[str, str]] = {
     "download": ("Download", "Herunterladen"),
     "download-cutout": ("Download the subject alone", "Motiv allein herunterladen"),
     "download-mask": ("Download the mask", "Maske herunterladen"),
+    "four-ways": ("Try four ways", "Vier Varianten"),
+    "four-ways-help": (
+        "The same sentence with another seed, with less guidance, and painted smaller and larger: what was measured to "
+        "make a picture better most often.",
+        "Derselbe Satz mit anderem Seed, mit weniger Guidance, kleiner und größer gemalt: was ein Bild laut Messung am "
+        "häufigsten verbessert.",
+    ),
+    "way-seed": ("another seed", "anderer Seed"),
+    "way-guidance": ("less guidance", "weniger Guidance"),
+    "way-smaller": ("painted smaller", "kleiner gemalt"),
+    "way-larger": ("painted larger", "größer gemalt"),
     "more-like-this": ("Four more like this", "Vier weitere davon"),
     "same-again": ("The same from the command line or Python", "Dasselbe in der Kommandozeile oder in Python"),
     "mask-from-here": ("mask.png is the mask above, to download there.",

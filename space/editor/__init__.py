@@ -146,9 +146,9 @@ def results(key: str, visit: Visit, words: Words, chosen: str) -> str:
     for number, one in enumerate(visit.results, 1):
         seed = one.facts.get("seed")
         what = one.wish.get("prompt") or words(f"behind-{one.wish.get('behind', 'painted')}")
-        label = words(
-            "result", number=number, what=what + (f", {words('seed', seed=seed)}" if seed is not None else "")
-        )
+        what += "" if seed is None else f", {words('seed', seed=seed)}"
+        what += f", {words('way-' + one.wish['way'])}" if "way" in one.wish else ""
+        label = words("result", number=number, what=what)
         kinds = ("png", "webp") if one.wish.get("behind") == "transparent" else ("png", "jpeg", "webp")
         listed.append({
             "name": one.name, "label": label, "url": f"{base}/{one.name}.preview.webp",

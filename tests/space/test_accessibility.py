@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.conftest import PHOTOS
 from tests.space.conftest import PageServer
-from tests.space.test_page import bring, changed, covers, paint, painted
+from tests.space.visiting import bring, changed, covers, paint, painted
 
 _AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 # What Streamlit's own elements have and neither CSS nor attributes of ours can mend: rule and part of the element.

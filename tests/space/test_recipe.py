@@ -55,7 +55,7 @@ def painted(parts: Parts, strokes: list[dict[str, Any]], wish: dict[str, Any]) -
     backdrop = (PHOTOS / "flower.jpg").read_bytes()
     parts.visits.bring_backdrop(visit, backdrop, load_photo(backdrop))
     visit = parts.visits.change(visit, lambda one: replace(one, strokes=checked(strokes, one.size))) or visit
-    job = paint(parts, visit, {"behind": "painted", **wish})
+    job = paint(parts, visit, [{"behind": "painted", **wish}])
     while not job.is_over:
         time.sleep(0.01)
     assert job.error is None

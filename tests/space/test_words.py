@@ -30,7 +30,7 @@ def test_every_text_is_used() -> None:
         file.read_text() for file in (ROOT / "space").rglob("*.*")
         if file.suffix in (".py", ".js") and file.name != "words.py"
     )  # fmt: skip
-    families = ("behind-", "position-", "preset-", "sample-")
+    families = ("behind-", "position-", "preset-", "sample-", "way-")
     for key in words._SAID:
         is_made = key.startswith(families) or key.endswith("-help")
         assert is_made or re.search(f"""["'`]{key}["'`]""", source), key
