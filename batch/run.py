@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cyclorama.batch import worker
 from cyclorama.batch.journal import Journal, key
@@ -15,10 +15,13 @@ from cyclorama.batch.manifest import Row
 from cyclorama.batch.worker import How
 from cyclorama.engine.machine import available_cores
 
+if TYPE_CHECKING:
+    from cyclorama.batch.on_ray import RayWorkers
+
 _AHEAD = 2  # rows that each worker has waiting
 _TRIES = 2  # of a row whose worker died, alone
 _NOT_OF_PICTURES = ("folder", "threads")
-_Task = tuple[Row, str]
+Task = tuple[Row, str]
 """A row and the key of it."""
 
 
@@ -42,19 +45,21 @@ class Summary:
 def run(
     rows: Iterable[Row],
     how: How,
-    workers: int,
+    workers: int | None,
     *,
+    ray: str | None = None,
     retry_failed: bool = False,
     verify: bool = False,
     tell: Callable[[Summary], None] = lambda summary: None,
 ) -> Summary:
     """Makes the pictures of all rows that are not made yet.
 
-    workers: processes.  tell: called after each picture. Ctrl-C (KeyboardInterrupt) lets what runs be finished.
-    Raises InvalidOptions where another run has the folder, and CannotWrite.
+    workers: processes, or actors.  ray: the address of a cluster, on whose machines they are.  tell: called after each
+    picture. Ctrl-C (KeyboardInterrupt) lets what runs here be finished.
+    Raises InvalidOptions where another run has the folder, CannotWrite, and BackendUnavailable without a cluster.
     """
     summary = Summary()
-    with Journal(how.folder) as journal, _Workers(how, workers) as pool:
+    with _pool(how, workers, ray) as pool, Journal(how.folder) as journal:
         due = _due(rows, journal, how, summary, retry_failed, verify)
         try:
             for record in pool.records(due):
@@ -65,6 +70,14 @@ def run(
             for record in pool.rest():
                 _count(record, journal, summary)
     return summary
+
+
+def _pool(how: How, workers: int | None, address: str | None) -> _Workers | RayWorkers:
+    if address is None:
+        return _Workers(how, workers or 1)
+    from cyclorama.batch.on_ray import RayWorkers
+
+    return RayWorkers(how, workers, address)
 
 
 def _count(record: dict[str, Any], journal: Journal, summary: Summary) -> None:
@@ -79,7 +92,7 @@ def _count(record: dict[str, Any], journal: Journal, summary: Summary) -> None:
 
 def _due(
     rows: Iterable[Row], journal: Journal, how: How, summary: Summary, retry_failed: bool, verify: bool
-) -> Iterator[_Task]:
+) -> Iterator[Task]:
     common = {name: str(value) for name, value in asdict(how).items() if name not in _NOT_OF_PICTURES}
     for row in rows:
         try:
@@ -101,8 +114,8 @@ class _Workers:
     def __init__(self, how: How, count: int) -> None:
         self._how, self._count = how, count
         self._pool = self._started(count)
-        self._running: dict[Future[dict[str, Any]], _Task] = {}
-        self._lost: list[_Task] = []
+        self._running: dict[Future[dict[str, Any]], Task] = {}
+        self._lost: list[Task] = []
 
     def __enter__(self) -> _Workers:
         return self
@@ -110,7 +123,7 @@ class _Workers:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def records(self, due: Iterator[_Task]) -> Iterator[dict[str, Any]]:
+    def records(self, due: Iterator[Task]) -> Iterator[dict[str, Any]]:
         """Of all rows, as they are done."""
         while True:
             self._fill(due)
@@ -143,7 +156,7 @@ class _Workers:
             count, multiprocessing.get_context("spawn"), initializer=worker.start, initargs=(self._how,)
         )
 
-    def _fill(self, due: Iterator[_Task]) -> None:
+    def _fill(self, due: Iterator[Task]) -> None:
         while not self._lost and len(self._running) < self._count * (1 + _AHEAD):
             task = next(due, None)
             if task is None:
@@ -161,11 +174,16 @@ class _Workers:
                     return pool.submit(worker.work, row, of_row).result()
                 except BrokenProcessPool:
                     continue
-        told = f"the process that made it ended {_TRIES} times, perhaps for want of memory; try it alone, or smaller"
-        return {
-            "output": row.output, "photo": str(row.photo), "key": of_row, "state": "failed", "seconds": 0.0,
-            "error": {"code": "worker_died", "message": told},
-        }  # fmt: skip
+        return died(row, of_row)
+
+
+def died(row: Row, of_row: str) -> dict[str, Any]:
+    """The record of a row whose worker ended each time that it was tried."""
+    told = "the process that made it ended each time it was tried, perhaps for want of memory; try it alone, or smaller"
+    return {
+        "output": row.output, "photo": str(row.photo), "key": of_row, "state": "failed", "seconds": 0.0,
+        "error": {"code": "worker_died", "message": told},
+    }  # fmt: skip
 
 
 def threads_for(workers: int) -> int:

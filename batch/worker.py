@@ -23,6 +23,7 @@ from cyclorama.engine.arrays import Pixels
 from cyclorama.engine.errors import CycloramaError
 from cyclorama.engine.files import image_format, write_whole
 from cyclorama.engine.growth import object_extension
+from cyclorama.engine.machine import use_cores
 from cyclorama.engine.options import GenerationOptions, SceneOptions
 from cyclorama.places.check import broken_rules
 from cyclorama.places.place import place
@@ -62,7 +63,7 @@ def start(how: How) -> None:
     """Makes this process a worker, once; whoever asked for it being gone, it ends."""
     global _worker  # noqa: PLW0603
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run's own process says when to stop
-    logging.getLogger("cyclorama").setLevel(logging.ERROR)  # notes are in the journal
+    prepare(how)
     parent = os.getppid()
 
     def look() -> None:
@@ -72,6 +73,12 @@ def start(how: How) -> None:
 
     threading.Thread(target=look, daemon=True).start()
     _worker = Worker(how)
+
+
+def prepare(how: How) -> None:
+    """What this process, as a worker, does otherwise than another: fewer threads, and notes go into the journal."""
+    logging.getLogger("cyclorama").setLevel(logging.ERROR)
+    use_cores(how.threads)
 
 
 def work(row: Row, key: str) -> dict[str, Any]:

@@ -54,6 +54,8 @@ _COMMON = {
 @options_of(LoadOptions)
 @options_of(GenerationOptions, but=("prompt",))
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes; default: one for every four cores.")
+@click.option("--ray", metavar="auto|ADDRESS",
+              help="On a Ray cluster, whose machines share all folders; auto: the one of this machine.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try what failed before once more.")
 @click.option("--verify", is_flag=True, help="Hold pictures that are there against the journal's checksums.")
 @click.option("--only-masks", is_flag=True, help="Write masks, for correction, and paint nothing.")
@@ -75,6 +77,7 @@ def batch(
     model: str,
     preset: Any,
     workers: int | None,
+    ray: str | None,
     retry_failed: bool,
     verify: bool,
     only_masks: bool,
@@ -133,9 +136,9 @@ def batch(
         is_painted = is_painted or "background" not in row.options
     if is_painted and not only_masks:
         resolve(named_or_folder(model))
-    count = workers or max(1, available_cores() // 4)
+    count = workers if ray is not None else workers or max(1, available_cores() // 4)
     how = How(
-        output, named_or_folder(model), loading.backend, loading.device, loading.threads or threads_for(count),
+        output, named_or_folder(model), loading.backend, loading.device, loading.threads or threads_for(count or 1),
         loading.exact, seed, only_masks, None if place is None else place.name,
     )  # fmt: skip
     start = time.monotonic()
@@ -146,7 +149,7 @@ def batch(
             line.set_postfix_str(f"{summary.failed + summary.failed_before} failed")
             line.refresh()
 
-        summary = run(planned(), how, count, retry_failed=retry_failed, verify=verify, tell=tell)
+        summary = run(planned(), how, count, ray=ray, retry_failed=retry_failed, verify=verify, tell=tell)
     to_look_at = write_review(output)
     _told(summary, total, output, to_look_at, time.monotonic() - start, as_json)
     if summary.is_interrupted:

@@ -28,7 +28,7 @@ _EXTRA_OF = (
     dict.fromkeys(("torch", "diffusers", "transformers", "optimum", "onnx", "safetensors", "nncf", "scipy"), "export")
     | dict.fromkeys(("matplotlib", "playwright"), "benchmark")
     | dict.fromkeys(("fastapi", "uvicorn", "prometheus_client", "starlette"), "serve")
-    | {"streamlit": "page"}
+    | {"streamlit": "page", "ray": "ray"}
 )
 
 

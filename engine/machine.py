@@ -13,11 +13,18 @@ from threading import Event, Thread
 
 import psutil
 
+_most_cores: int | None = None
 _MADV_DONTNEED = 4  # of Linux, on every processor that OpenVINO runs on
 
 
+def use_cores(most: int) -> None:
+    """Lets this process use so many cores at most, of those there are: one of several that share a machine."""
+    global _most_cores  # noqa: PLW0603
+    _most_cores = most
+
+
 def available_cores(root: Path = Path("/")) -> int:
-    """Cores that this process may use: the smaller of its CPU affinity and its cgroup quota.
+    """Cores that this process may use: the smallest of its CPU affinity, its cgroup quota, and `use_cores`.
 
     A container limited to 2 CPUs on a 64-core host gets 2; a thread pool of 64 there would be
     throttled by the kernel's bandwidth control. `root` is where `proc` and `sys` are looked for.
@@ -25,7 +32,8 @@ def available_cores(root: Path = Path("/")) -> int:
     affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     cores = len(affinity) if affinity else (os.cpu_count() or 1)
     quota = cgroup_quota(root)
-    return max(1, min(cores, math.ceil(quota))) if quota else cores
+    cores = max(1, min(cores, math.ceil(quota))) if quota else cores
+    return min(cores, _most_cores) if _most_cores is not None else cores
 
 
 def cgroup_quota(root: Path = Path("/")) -> float | None:

@@ -29,7 +29,6 @@ from cyclorama.batch.manifest import Row, rows
 from cyclorama.batch.review import MOST, write_review
 from cyclorama.batch.run import _Workers
 from cyclorama.cli import main
-from tests.conftest import PHOTOS
 
 FAST = ("-p", "a sandy beach", "--steps", "1", "--size", "128")
 
@@ -40,20 +39,6 @@ def batch(*words: object) -> Result:
 
 def digests(folder: Path) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.glob("*.png")}
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Ten cut from the shipped ones, and two that are none."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number, name in enumerate(["cat", "coffee", "astronaut", "bowl", "drum"] * 2):
-        image = Image.open(PHOTOS / f"{name}.jpg")
-        width, height = image.size
-        image.crop((0, 0, width - number, height - number)).resize((240, 200)).save(folder / f"{number:02d}-{name}.png")
-    (folder / "broken.jpg").write_bytes((PHOTOS / "cat.jpg").read_bytes()[:3000])
-    (folder / "empty.png").touch()
-    return folder
 
 
 def test_a_run_and_the_same_run_again(photos: Path, tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""`cyclorama batch --ray` on a real cluster of two nodes: lost nodes, dead workers, a killed driver."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cyclorama.batch.journal import records
+from tests.batch.test_batch import FAST, digests
+from tests.conftest import ROOT
+
+POISON = "99-poison.png"
+# What ends a worker's process at one photo, whichever node it is on.
+KILLER = f"""
+import os
+try:
+    from cyclorama.batch import worker
+except ImportError:
+    pass
+else:
+    whole = worker.Worker.make
+    def make(self, row, key):
+        if row.photo.name == {POISON!r}:
+            os._exit(9)
+        return whole(self, row, key)
+    worker.Worker.make = make
+"""
+
+
+class Cluster:
+    """A cluster in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "sitecustomize.py").write_text(KILLER)
+        path = os.pathsep.join([str(folder), str(ROOT)])
+        environment = {**os.environ, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("cluster.py")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
+        )  # fmt: skip
+        self.address = self._line()
+
+    def lose_a_node(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("lose\n")
+        self.process.stdin.flush()
+        assert self._line() == "lost"
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().strip()
+        assert line, "the cluster did not start"
+        return line
+
+    def end(self) -> None:
+        self.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    (tmp_path / "node").mkdir()
+    started = Cluster(tmp_path / "node")
+    yield started
+    started.end()
+
+
+def command(photos: Path, out: Path, cluster: Cluster) -> list[str]:
+    words = ["batch", str(photos), "-o", str(out), *FAST, "--threads", "1", "--ray", cluster.address]
+    return [sys.executable, "-m", "cyclorama", *words]
+
+
+def finished(words: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+
+
+def done_once(out: Path) -> None:
+    done = Counter(record["output"] for record in records(out) if record["state"] == "done")
+    assert set(done.values()) == {1}
+    assert not list(out.rglob("*.part"))
+
+
+def last(out: Path) -> dict[str, dict[str, Any]]:
+    return {record["output"]: record for record in records(out)}
+
+
+def test_the_same_bytes_though_a_node_is_lost_and_a_photo_kills_workers(
+    photos: Path,
+    tmp_path: Path,
+    cluster: Cluster,
+) -> None:
+    here, out = tmp_path / "here", tmp_path / "out"
+    shutil.copy(photos / "00-cat.png", photos / POISON)
+    with subprocess.Popen(command(photos, out, cluster), stderr=subprocess.PIPE, text=True) as process:
+        while len(list(out.glob("*.png"))) < 3:
+            assert process.poll() is None
+            time.sleep(0.05)
+        cluster.lose_a_node()
+        _, said = process.communicate(timeout=300)
+    assert process.returncode == 3, said
+    assert "Traceback" not in said
+    made = last(out)
+    assert len(made) == 13
+    assert made[POISON]["error"]["code"] == "worker_died"
+    assert sum(record["state"] == "done" for record in made.values()) == 10
+    done_once(out)
+    (photos / POISON).unlink()
+    words = [sys.executable, "-m", "cyclorama", "batch", str(photos), "-o", str(here), *FAST, "--threads", "1"]
+    assert finished(words).returncode == 3
+    assert digests(here) == digests(out)
+
+
+def test_a_killed_driver_goes_on_where_it_was(photos: Path, tmp_path: Path, cluster: Cluster) -> None:
+    out = tmp_path / "out"
+    with subprocess.Popen(command(photos, out, cluster), stderr=subprocess.DEVNULL) as process:
+        while len(list(records(out))) < 3:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    before = {record["output"] for record in records(out)}
+    outcome = finished([*command(photos, out, cluster), "--json"])
+    assert outcome.returncode == 3, outcome.stderr
+    told = json.loads(outcome.stdout)
+    assert (told["pictures"], told["failed"]) == (12, 2)
+    assert told["skipped"] == len(before - {"broken.png", "empty.png"})
+    assert told["done"] + told["skipped"] == len(digests(out)) == 10
+    done_once(out)
+
+
+def test_no_cluster_is_told_in_one_line(photos: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "cyclorama", "batch", str(photos), "-o", str(tmp_path / "out"), "-p", "a beach"]
+    outcome = finished([*words, "--ray", "127.0.0.1:1"])
+    assert outcome.returncode == 1
+    assert outcome.stderr.splitlines()[-1].startswith("Error: no Ray cluster answers at 127.0.0.1:1")
+    assert not list(tmp_path.rglob("journal.jsonl"))
