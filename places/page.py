@@ -11,8 +11,8 @@ _INTRODUCTION = """\
 # Where pictures are shown
 
 Made by `python -m cyclorama.places.page` of [`places/places.toml`](../places/places.toml), where a rule that is out of
-date is mended. Rules change without notice, and none was read on the place's own page unless the table says so: look
-there before you rely on one.
+date is mended. Rules marked as second hand were read in what others write; the place's own page, which the table names,
+was not opened. Look there before you rely on one.
 
 ```sh
 cyclorama generate shoe.jpg --for amazon-main
