@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import pytest
 
 from cyclorama.batch.journal import records
 from tests.batch.test_batch import FAST, digests
-from tests.conftest import ROOT
+from tests.cluster import Cluster
 
 POISON = "99-poison.png"
 # What ends a worker's process at one photo, whichever node it is on.
@@ -37,39 +36,10 @@ else:
 """
 
 
-class Cluster:
-    """A cluster in a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        (folder / "sitecustomize.py").write_text(KILLER)
-        path = os.pathsep.join([str(folder), str(ROOT)])
-        environment = {**os.environ, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
-        self.process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("cluster.py")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
-        )  # fmt: skip
-        self.address = self._line()
-
-    def lose_a_node(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("lose\n")
-        self.process.stdin.flush()
-        assert self._line() == "lost"
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline().strip()
-        assert line, "the cluster did not start"
-        return line
-
-    def end(self) -> None:
-        self.process.communicate(timeout=60)
-
-
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     (tmp_path / "node").mkdir()
-    started = Cluster(tmp_path / "node")
+    started = Cluster(tmp_path / "node", KILLER)
     yield started
     started.end()
 

@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 from click.testing import CliRunner
 
 from cyclorama.cli import main

@@ -1,0 +1,1 @@
+"""What is tried for minutes rather than with every change: `make kills`, `make fuzz`, `make soak`."""
