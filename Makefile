@@ -4,7 +4,7 @@ PHOTO ?= docs/photos/astronaut.jpg
 PROMPT ?= a sandy beach at sunset
 OUT ?= out/demo.png
 
-.PHONY: demo test check browser space format nano pictures screenshots clean
+.PHONY: demo test check browser space format nano pictures screenshots fuzz kills audit clean
 
 demo: $(VENV)/.runtime  ## the main job on a shipped photo, with the embedded model
 	@mkdir -p $(dir $(OUT))
@@ -68,6 +68,18 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $@ $(VENV)/.runtime
+
+fuzz: $(VENV)/.dev  ## 10,000 spoilt files and requests; SEED=N for others
+	$(VENV)/bin/python -m tests.reliability.fuzz --seed $(or $(SEED),0)
+
+kills: $(VENV)/.dev  ## every command killed at random moments; SEED=N for others
+	$(VENV)/bin/python -m tests.reliability.kills --seed $(or $(SEED),0)
+
+audit:  ## known advisories against what the runtime and the page install, and their licences
+	$(PYTHON) -m venv out/audit
+	out/audit/bin/pip install --quiet --disable-pip-version-check ".[page]" pip-audit pip-licenses
+	out/audit/bin/pip-licenses --from=mixed --fail-on "GNU General Public License v3 (GPLv3);GNU Affero General Public License v3"
+	out/audit/bin/pip-audit --strict
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

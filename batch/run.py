@@ -7,18 +7,23 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclorama.batch import worker
 from cyclorama.batch.journal import Journal, key
 from cyclorama.batch.manifest import Row
 from cyclorama.batch.worker import How
-from cyclorama.engine.machine import available_cores
+from cyclorama.engine.diffusion.model_folder import ModelFolder
+from cyclorama.engine.machine import available_cores, available_memory
+from cyclorama.models.store import resolve
 
 if TYPE_CHECKING:
     from cyclorama.batch.on_ray import RayWorkers
 
 _AHEAD = 2  # rows that each worker has waiting
+_OF_MASKS = 1_000_000_000  # bytes that a worker takes which only cuts out
+MOST_WORKERS = 64
 _TRIES = 2  # of a row whose worker died, alone
 _NOT_OF_PICTURES = ("folder", "threads")
 Task = tuple[Row, str]
@@ -184,6 +189,18 @@ def died(row: Row, of_row: str) -> dict[str, Any]:
         "output": row.output, "photo": str(row.photo), "key": of_row, "state": "failed", "seconds": 0.0,
         "error": {"code": "worker_died", "message": told},
     }  # fmt: skip
+
+
+def workers_for(model: str | Path | None, backend: str) -> int:
+    """As many as there are cores and as memory holds engines of; None: there is no painting, only masks.
+
+    Two of one thread make more pictures than one of two (docs/scale.md), for threads wait for each other.
+    """
+    needed = _OF_MASKS
+    if model is not None:
+        folder = ModelFolder(resolve(model))
+        needed = folder.memory_needed("onnx" if backend == "onnx" or not folder.has_ir else "openvino")
+    return max(1, min(available_cores(), available_memory() // needed, MOST_WORKERS))
 
 
 def threads_for(workers: int) -> int:

@@ -24,9 +24,11 @@ from PIL import Image
 
 from cyclorama import BackgroundGenerator, load_photo
 from cyclorama.engine.machine import available_cores
+from cyclorama.engine.options import Preset
 from cyclorama.models.catalogue import SHIPPED_MASK_MODELS
 
 _PROMPT = "grey studio backdrop"
+_PRESET: Preset = "fast"
 _MORE_CORES = (4, 8, 16, 32, 64)
 
 
@@ -107,14 +109,14 @@ def loop() -> None:
     finished = []
     with BackgroundGenerator.load(model if model == "nano" else Path(model), threads=int(threads)) as generator:
         for photo in photos:
-            result = generator.generate(generator.prepare(load_photo(photo)), _PROMPT, seed=0)
+            result = generator.generate(generator.prepare(load_photo(photo)), _PROMPT, _PRESET, seed=0)
             result.save(Path(out) / f"{Path(photo).stem}.png")
             finished.append(time.monotonic())
     click.echo(json.dumps(finished))
 
 
 def _batch(photos: list[Path], out: Path, model: str, workers: int, threads: int, masks: bool = False) -> float:
-    what = ["--only-masks"] if masks else ["-p", _PROMPT]
+    what = ["--only-masks"] if masks else ["-p", _PROMPT, "--preset", _PRESET]
     words = [sys.executable, "-m", "cyclorama", "batch", *map(str, photos), "-o", str(out), "--model", model, *what]
     subprocess.run(
         [*words, "--workers", str(workers), "--threads", str(threads)], check=True, capture_output=True, env=_ours()

@@ -53,7 +53,9 @@ _COMMON = {
 @options_of(SceneOptions, but=_OF_ONE_PHOTO)
 @options_of(LoadOptions)
 @options_of(GenerationOptions, but=("prompt",))
-@click.option("--workers", type=click.IntRange(1, 64), help="Processes; default: one for every four cores.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes; default: one for each core, as far as memory goes."
+)
 @click.option("--ray", metavar="auto|ADDRESS",
               help="On a Ray cluster, whose machines share all folders; auto: the one of this machine.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try what failed before once more.")
@@ -113,9 +115,8 @@ def batch(
 
     from cyclorama.batch.manifest import check_row, rows
     from cyclorama.batch.review import write_review
-    from cyclorama.batch.run import Summary, run, threads_for
+    from cyclorama.batch.run import Summary, run, threads_for, workers_for
     from cyclorama.batch.worker import How
-    from cyclorama.engine.machine import available_cores
     from cyclorama.models.store import named_or_folder, resolve
 
     for source in sources:
@@ -134,9 +135,12 @@ def batch(
         check_row(row, output, only_masks)
         total += 1
         is_painted = is_painted or "background" not in row.options
-    if is_painted and not only_masks:
-        resolve(named_or_folder(model))
-    count = workers if ray is not None else workers or max(1, available_cores() // 4)
+    painted_with = named_or_folder(model) if is_painted and not only_masks else None
+    if painted_with is not None:
+        resolve(painted_with)
+    count = workers
+    if ray is None and count is None:
+        count = min(workers_for(painted_with, loading.backend), max(1, total))
     how = How(
         output, named_or_folder(model), loading.backend, loading.device, loading.threads or threads_for(count or 1),
         loading.exact, seed, only_masks, None if place is None else place.name,

@@ -6,7 +6,7 @@ import ipaddress
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from cyclorama.commands.console import clear_errors, remark, stages
 from cyclorama.commands.options import options_of, picked
 from cyclorama.engine.errors import BackendUnavailable, InvalidOptions, NoHome
 from cyclorama.engine.options import LoadOptions
+
+if TYPE_CHECKING:
+    from cyclorama.serving.server import LogFormat
 
 _VARIABLE = "CYCLORAMA_TOKENS"
 
@@ -38,6 +41,10 @@ _VARIABLE = "CYCLORAMA_TOKENS"
 @click.option(
     "--page/--no-page", "has_page", default=None, help="The web page at /; default: where there are no tokens."
 )
+@click.option(
+    "--log-format", default="text", show_default=True, type=click.Choice(["text", "json"]),
+    help="Of the log on standard error; neither has prompts or pictures.",
+)  # fmt: skip
 @options_of(LoadOptions)
 @clear_errors
 def serve(
@@ -49,6 +56,7 @@ def serve(
     no_token: bool,
     deadline: int,
     has_page: bool | None,
+    log_format: LogFormat,
     **values: Any,
 ) -> None:
     """Serve the web page, and the HTTP API: OpenAI's image edits, masks, jobs, health and metrics.
@@ -112,7 +120,7 @@ def serve(
         from cyclorama.space.visits import Visits
 
         mount(app, service, queue, Visits(_visits_folder()))
-    run(app, queue, host, port, settings.grace)
+    run(app, queue, host, port, settings.grace, log_format)
 
 
 def _visits_folder() -> Path | None:

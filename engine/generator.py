@@ -22,6 +22,7 @@ from cyclorama.engine.diffusion.model_folder import ModelFolder
 from cyclorama.engine.diffusion.networks import VAE, UNet
 from cyclorama.engine.errors import BadModel, InvalidOptions
 from cyclorama.engine.growth import Best
+from cyclorama.engine.machine import available_memory
 from cyclorama.engine.notes import collected_notes, note
 from cyclorama.engine.options import (
     Backend,
@@ -106,6 +107,12 @@ class BackgroundGenerator:
         limits = limits or Limits()
         folder = ModelFolder(resolve(model))
         chosen = choose_backend(folder.has_ir, folder.has_onnx, options.backend, options.device)
+        needed, left = folder.memory_needed(chosen), available_memory()
+        if needed > left:
+            note(
+                f"{folder.name} takes about {needed / 1e9:.1f} GB of memory and {left / 1e9:.1f} GB are free; "
+                "the system may end this process"
+            )
         try:
             generator = cls(folder, chosen, options, limits)
         except BadModel as error:

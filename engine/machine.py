@@ -6,7 +6,7 @@ import ctypes
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -37,24 +37,35 @@ def available_cores(root: Path = Path("/")) -> int:
 
 
 def cgroup_quota(root: Path = Path("/")) -> float | None:
-    """CPU quota in cores set by cgroup v2 (`cpu.max`) or v1 (`cpu.cfs_quota_us`); None: no limit.
+    """CPU quota in cores set by cgroup v2 (`cpu.max`) or v1 (`cpu.cfs_quota_us`); None: no limit."""
+    return _tightest(root, "cpu", _quota_v2, _quota_v1)
 
-    The tightest limit counts, from this process's group up to the root of the hierarchy.
-    """
-    quotas = []
+
+def available_memory(root: Path = Path("/")) -> int:
+    """Bytes that this process may still take: what the system has, and what its cgroups leave to it."""
+    left = _tightest(root, "memory", _left_v2, _left_v1)
+    there = int(psutil.virtual_memory().available)
+    return there if left is None else max(0, min(there, int(left)))
+
+
+def _tightest(
+    root: Path, controller: str, v2: Callable[[Path], float | None], v1: Callable[[Path], float | None]
+) -> float | None:
+    """The least of what is read in this process's group and in those around it, up to the root of the hierarchy."""
+    limits = []
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            base, read = root / "sys/fs/cgroup", _quota_v2
-        elif "cpu" in controllers.split(","):
-            base, read = root / "sys/fs/cgroup/cpu", _quota_v1
+            base, read = root / "sys/fs/cgroup", v2
+        elif controller in controllers.split(","):
+            base, read = root / "sys/fs/cgroup" / controller, v1
         else:
             continue
         group = base / path.lstrip("/")
         for folder in (group, *group.parents):
             if folder == base or base in folder.parents:
-                quotas.append(read(folder))
-    return min((quota for quota in quotas if quota), default=None)
+                limits.append(read(folder))
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _quota_v2(folder: Path) -> float | None:
@@ -65,6 +76,23 @@ def _quota_v2(folder: Path) -> float | None:
 def _quota_v1(folder: Path) -> float | None:
     quota, period = _lines(folder / "cpu.cfs_quota_us"), _lines(folder / "cpu.cfs_period_us")
     return int(quota[0]) / int(period[0]) if quota and period and int(quota[0]) > 0 else None
+
+
+def _left_v2(folder: Path) -> float | None:
+    return _left(folder, "memory.max", "memory.current", "inactive_file")
+
+
+def _left_v1(folder: Path) -> float | None:
+    return _left(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+
+
+def _left(folder: Path, most: str, used: str, cached: str) -> float | None:
+    """Of a group's memory; files that are only kept in case they are read again count as free."""
+    limit, usage = _lines(folder / most), _lines(folder / used)
+    if not limit or not usage or not limit[0].isdecimal():
+        return None
+    files = [int(line.split()[1]) for line in _lines(folder / "memory.stat") if line.split()[0] == cached]
+    return int(limit[0]) - int(usage[0]) + sum(files)
 
 
 def _lines(path: Path) -> list[str]:

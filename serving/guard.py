@@ -84,7 +84,9 @@ class Guard:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _logger.info("%s %s %s %s", request_id, scope["method"], _logged(scope["path"]), message["status"])
+                asked = {"method": scope["method"], "path": _logged(scope["path"]), "status": message["status"]}
+                told = " ".join(map(str, (request_id, *asked.values())))
+                _logger.info(told, extra={"request_id": request_id, **asked})
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers["x-content-type-options"] = "nosniff"

@@ -89,6 +89,8 @@ class OpenVINOSession:
         self._config: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "cpu":
             self._config["INFERENCE_NUM_THREADS"] = threads
+            # Every process would pin its threads to the first cores: two of one thread then share one core.
+            self._config["ENABLE_CPU_PINNING"] = False
         if exact:  # by itself OpenVINO computes in bf16 where the CPU can
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
         self._last: _Compiled | None = None

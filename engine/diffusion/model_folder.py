@@ -84,6 +84,15 @@ class ModelFolder:
         ir = self.path / name / OPENVINO_FILE
         return ir if backend == "openvino" and ir.is_file() else self.path / name / ONNX_FILE
 
+    def memory_needed(self, backend: Backend) -> int:
+        """Bytes of memory that a process with this model takes at most, about, while it paints at the native size.
+
+        Fitted to the peaks in docs/benchmarks.md: a gigabyte, and half as much again as the networks take on disk.
+        """
+        networks = [self.component(name, backend) for name in COMPONENTS]
+        files = {file for network in networks for file in network.parent.glob(f"{network.stem}*")}
+        return 1_000_000_000 + 3 * sum(file.stat().st_size for file in files) // 2
+
     def _config(self, relative: str) -> dict[str, Any]:
         path = self.path / relative
         try:

@@ -23,7 +23,7 @@ from filelock import FileLock
 from PIL import Image, ImageFilter
 
 from cyclorama import BadImage, cut_out
-from cyclorama.batch import worker
+from cyclorama.batch import run, worker
 from cyclorama.batch.journal import records
 from cyclorama.batch.manifest import Row, rows
 from cyclorama.batch.review import MOST, write_review
@@ -295,3 +295,14 @@ def test_a_second_prompt_pays_for_no_mask(photos: Path, tmp_path: Path, monkeypa
     made = [own.make(row, "k") for row in rows([table], {})]
     assert [record["state"] for record in made] == ["done"] * 3
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("memory", "model", "count"), [(64e9, "nano", 8), (3.5e9, "nano", 3), (0.1e9, "nano", 1), (3.5e9, None, 3)]
+)
+def test_as_many_workers_as_cores_and_memory(
+    memory: float, model: str | None, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "available_cores", lambda: 8)
+    monkeypatch.setattr(run, "available_memory", lambda: int(memory))
+    assert run.workers_for(model, "auto") == count

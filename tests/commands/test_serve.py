@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -115,6 +116,22 @@ def test_a_restart_loses_nothing_and_the_log_tells_nothing(tmp_path: Path) -> No
     assert "/page/..." in log
     assert visit not in log
     assert "secret" not in log
+
+
+def test_a_log_in_json_has_request_ids_and_stage_times(tmp_path: Path) -> None:
+    with started(tmp_path, "--no-page", "--log-format", "json") as address:
+        asked = {"files": {"image": (PHOTOS / "cat.jpg").read_bytes()}, "data": {"prompt": "zanzibar", "n": "2"}}
+        answer = httpx.post(f"{address}/v1/images/edits", timeout=60, **asked)  # type: ignore[arg-type]
+    said = (tmp_path / "log").read_text()
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    of_request = [line for line in lines if line.get("request_id") == answer.headers["x-request-id"]]
+    assert [line.get("status") for line in of_request] == [None, 200]
+    made = of_request[0]
+    assert made["pictures"] == 2
+    assert made["seconds"] == answer.json()["cyclorama"]["seconds"]
+    assert {"time", "level", "logger", "message", "job_id"} <= made.keys()
+    assert any(line["logger"].startswith("uvicorn") for line in lines)
+    assert "zanzibar" not in said
 
 
 @contextmanager

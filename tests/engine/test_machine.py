@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclorama.engine.machine import available_cores, cgroup_quota, cpu_name, peak_memory
+from cyclorama.engine.machine import available_cores, available_memory, cgroup_quota, cpu_name, peak_memory
 
 
 def fake_root(tmp_path: Path, files: dict[str, str]) -> Path:
@@ -54,6 +54,39 @@ def fake_root(tmp_path: Path, files: dict[str, str]) -> Path:
 )
 def test_quota_of_the_container(files: dict[str, str], quota: float | None, tmp_path: Path) -> None:
     assert cgroup_quota(fake_root(tmp_path, files)) == quota
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        (
+            {
+                "proc/self/cgroup": "0::/pod/box\n",
+                "sys/fs/cgroup/pod/memory.max": "3000000\n",
+                "sys/fs/cgroup/pod/memory.current": "1500000\n",
+                "sys/fs/cgroup/pod/memory.stat": "anon 500000\ninactive_file 700000\n",
+                "sys/fs/cgroup/pod/box/memory.max": "max\n",
+                "sys/fs/cgroup/pod/box/memory.current": "1\n",
+            },
+            2_200_000,
+        ),
+        (
+            {
+                "proc/self/cgroup": "4:memory:/docker/1\n",
+                "sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes": "1000000\n",
+                "sys/fs/cgroup/memory/docker/1/memory.usage_in_bytes": "400000\n",
+                "sys/fs/cgroup/memory/docker/1/memory.stat": "total_inactive_file 100000\n",
+            },
+            700_000,
+        ),
+    ],
+)
+def test_memory_left_in_the_container(files: dict[str, str], left: int, tmp_path: Path) -> None:
+    assert available_memory(fake_root(tmp_path, files)) == left
+
+
+def test_memory_without_a_container_is_the_machines(tmp_path: Path) -> None:
+    assert available_memory(tmp_path) > 10_000_000
 
 
 def test_threads_follow_the_quota_not_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

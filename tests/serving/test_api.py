@@ -7,6 +7,7 @@ import io
 import json
 import threading
 import time
+from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -431,6 +432,8 @@ def test_readiness_metrics_and_an_end(service: Service) -> None:
         edit(server, n="x")
         text = server.get("/metrics").text
         assert "cyclorama_pictures_total 1.0" in text
+        assert "# TYPE cyclorama_jobs_started_total counter\ncyclorama_jobs_started_total 1.0" in text
+        assert f'cyclorama_build_info{{version="{version("cyclorama")}"}} 1.0' in text
         assert 'cyclorama_refusals_total{code="invalid_field"} 1.0' in text
         assert 'cyclorama_stage_seconds_count{stage="denoise"} 1.0' in text
         queue.close(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from cyclorama.engine.backends import (
     random_feeds,
 )
 from cyclorama.engine.machine import available_cores, mapped_memory_given_back
+from tests.conftest import ROOT
 
 PARTS: tuple[Part, Part] = ("downsampled", "whole")
 
@@ -296,3 +298,23 @@ def test_token_downsampling_is_that_of_the_paper(tmp_path: Path, monkeypatch: py
         expected = unet(**{name: torch.from_numpy(np.asarray(value)) for name, value in feeds.items()}).sample.numpy()
     actual = np.asarray(session.run(feeds)["out_sample"])
     assert np.abs(actual - expected).max() < 1e-4 * np.abs(expected).max() < np.abs(actual - plain).max()
+
+
+_PINNED = """
+import os, sys
+from pathlib import Path
+from cyclorama.engine.backends import open_session, random_feeds
+os.sched_setaffinity(0, range(os.cpu_count()))
+all_cores = os.sched_getaffinity(0)
+session = open_session(Path(sys.argv[1]), "openvino", threads=1)
+session.run(random_feeds(session, size=32, tokens=32))
+print([task for task in os.listdir("/proc/self/task") if os.sched_getaffinity(int(task)) != all_cores])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="of Linux alone")
+def test_no_thread_is_pinned_to_a_core(nano_openvino: Path) -> None:
+    """OpenVINO by itself pins the first to the first core, in each of several processes."""
+    words = [sys.executable, "-c", _PINNED, str(nano_openvino / "unet" / "openvino_model.xml")]
+    ran = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ran.stdout.strip() == "[]"
