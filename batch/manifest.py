@@ -95,15 +95,15 @@ def _of_table(table: Path, common: Mapping[str, Any], ending: str) -> Iterator[R
 
 def _csv(file: Any, table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(file, strict=True)
-    _check_columns(reader.fieldnames or [], table)
     try:
+        _check_columns(reader.fieldnames or [], table)
         for given in reader:
             if None in given or None in given.values():
                 raise InvalidOptions(f"{table.name}, line {reader.line_num}: as many values as columns are wanted")
             values = {name: _value(name, text) for name, text in given.items() if text != ""}
             yield reader.line_num, values
     except csv.Error as error:
-        raise InvalidOptions(f"{table.name}, line {reader.line_num}: {error}") from None
+        raise InvalidOptions(f"{table.name}, line {max(1, reader.line_num)}: {error}") from None
 
 
 def _jsonl(file: Any, table: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -89,6 +89,7 @@ def test_a_row_s_prompt_replaces_the_run_s_background(tmp_path: Path) -> None:
     [
         ("a.csv", "photo,colour\nx.jpg,red\n", "column 'colour'"),
         ("a.csv", "prompt\nx\n", "no column `photo`"),
+        ("a.csv", 'photo,"out"put\nx,y\n', "line 1: ',' expected"),
         ("a.csv", "", "no column `photo`"),
         ("a.csv", "photo,prompt\nx.jpg\n", "line 2: as many values"),
         ("a.csv", "photo,num_inference_steps\nx.jpg,many\n", "line 2: num_inference_steps must be"),
