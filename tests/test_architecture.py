@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from importlib.metadata import distribution
@@ -150,9 +151,12 @@ def _exists(file: object) -> bool:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built of what git knows, in a folder of its own: what an earlier build left behind would hide what is missing."""
-    clean, out = tmp_path_factory.mktemp("clean"), tmp_path_factory.mktemp("wheel")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An sdist, and the wheel that is built of it.
+
+    Of what git knows, in a folder of its own: what an earlier build left behind would hide what is missing.
+    """
+    clean, out = tmp_path_factory.mktemp("clean"), tmp_path_factory.mktemp("release")
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -161,10 +165,44 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).is_file():
             (clean / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, clean / name)
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(out), "."]
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), "."]
     subprocess.run(build, cwd=clean, check=True, capture_output=True)
-    (built,) = out.glob("*.whl")
+    return out
+
+
+@pytest.fixture(scope="module")
+def wheel(release: Path) -> Path:
+    (built,) = release.glob("*.whl")
     return built
+
+
+def test_a_release_could_be_uploaded(release: Path) -> None:
+    files = sorted(map(str, release.iterdir()))
+    assert len(files) == 2
+    subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *files], check=True, capture_output=True)
+
+
+def test_the_version_is_one() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == version  # type: ignore[index]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    for file in ("notebooks/generate_bg.ipynb", "space/README.md"):
+        assert f"cyclorama-{version}-py3-none-any.whl" in (ROOT / file).read_text()
+
+
+def test_the_oldest_allowed_versions_paint(wheel: Path, tmp_path: Path) -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    oldest = [f"{name}=={version}" for name, version in (re.findall(r"([\w-]+)>=([\w.]+)", line)[0] for line in wanted)]
+    assert len(oldest) == len(wanted)
+    venv.create(tmp_path / "old", with_pip=False)
+    python = str(tmp_path / "old" / "bin" / "python")
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, str(wheel), *oldest], check=True, capture_output=True)
+    for backend in ("openvino", "onnx"):
+        words = ["generate", str(ROOT / "docs/photos/cat.jpg"), "-p", "a beach", "--steps", "2", "--backend", backend]
+        words = [python, "-P", "-m", "cyclorama", *words, "-o", str(tmp_path / f"{backend}.png")]
+        ran = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
 
 
 def test_the_wheel_holds_the_embedded_models_and_stays_small(wheel: Path) -> None:
