@@ -6,30 +6,36 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from cyclorama.benchmarks.report import Report, headlines, plot, tables
+from cyclorama.benchmarks.report import Report, headlines, plot, profiles, tables
 
 _ROOT = Path(__file__).resolve().parent.parent
-BLOCKS: dict[str, tuple[str, str, Callable[[Report], str]]] = {
-    "speed": ("README.md", "results.json", headlines),
-    "benchmark": ("docs/benchmarks.md", "results.json", tables),
-    "masks": ("docs/masks.md", "masks.json", tables),
+BLOCKS: dict[str, tuple[str, str, Callable[[list[Report]], str]]] = {
+    "speed": ("README.md", "results.json", lambda reports: headlines(*reports)),
+    "benchmark": ("docs/benchmarks.md", "results.json", lambda reports: tables(*reports)),
+    "profiles": ("docs/benchmarks.md", "profiles/*.json", profiles),
+    "masks": ("docs/masks.md", "masks.json", lambda reports: tables(*reports)),
 }
-"""By the name in the comments around it: the page, the figures that it is made from, and how."""
+"""By the name in the comments around it: the page, the files of figures that it is made from, and how."""
 
 
 def filled(name: str) -> str:
     """A block's page with the committed figures in it."""
-    page, file, made = BLOCKS[name]
-    report = json.loads((_ROOT / "benchmarks" / file).read_text(encoding="utf-8"))
+    page, files, made = BLOCKS[name]
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     before, rest = (_ROOT / page).read_text(encoding="utf-8").split(begin)
-    return f"{before}{begin}{made(report)}{end}{rest.split(end)[1]}"
+    return f"{before}{begin}{made(_reports(files))}{end}{rest.split(end)[1]}"
+
+
+def _reports(files: str) -> list[Report]:
+    paths = sorted((_ROOT / "benchmarks").glob(files))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def _main() -> None:
-    for name, (page, file, _) in BLOCKS.items():
+    for name, (page, files, _) in BLOCKS.items():
         (_ROOT / page).write_text(filled(name), encoding="utf-8")
-        plot(json.loads((_ROOT / "benchmarks" / file).read_text(encoding="utf-8")), _ROOT / "docs" / "benchmark")
+        for report in _reports(files):
+            plot(report, _ROOT / "docs" / "benchmark")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ def tables(report: Report) -> str:
     if "contenders" in report:
         parts += ["SD1.5's shapes with random weights, 512x512 (speed only):", _speed(report["contenders"])]
         parts += [_table(("ratio", "times"), ratios(report))]
+    for instructions, entries in report.get("profiles", {}).items():
+        parts += [
+            f"Up to {instructions}:",
+            _speed(entries),
+            _table(("ratio", "times"), ratios({"contenders": entries})),
+        ]
     if "own" in report:
         parts += [f"{report['model']}:", _speed(report["own"])]
     if "capped" in report:
@@ -100,6 +107,25 @@ def ratios(report: Report) -> list[tuple[str, str]]:
 
 def _by_key(report: Report) -> dict[str, dict[str, Any]]:
     return {entry["key"]: entry for entry in report["contenders"] if "total" in entry}
+
+
+def profiles(reports: Iterable[Report]) -> str:
+    """Several machines side by side, each under the instruction sets that it has."""
+    columns = []
+    for report in reports:
+        machine = report["machine"]
+        for instructions, entries in report["profiles"].items():
+            known = {entry["key"]: entry for entry in entries if "total" in entry}
+            columns.append((f"{machine['cpu']}, {machine['cores']} cores, up to {instructions}", known))
+    keys = {key: entry["name"] for _, known in columns for key, entry in known.items()}
+    rows = [
+        (name, *(_seconds(known.get(key, {}).get("total"), with_spread=True) for _, known in columns))
+        for key, name in keys.items()
+    ]
+    compared = [dict(ratios({"contenders": list(known.values())})) for _, known in columns]
+    names = dict.fromkeys(name for one in compared for name in one)
+    rows += [(name, *(one.get(name, "") for one in compared)) for name in names]
+    return _table(("", *(head for head, _ in columns)), rows) + "\n"
 
 
 def headlines(report: Report) -> str:
@@ -267,34 +293,47 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _stacked(report: Report) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The plots of times by stage: their files' names, and what is in them."""
+    yield "stages", report.get("contenders") or report.get("own") or []
+    cpu = re.sub(r"\W+", "-", report["machine"]["cpu"]).strip("-").lower()
+    for instructions, entries in report.get("profiles", {}).items():
+        yield f"stages-{cpu}-{instructions}", entries
+
+
+def _stages(plt: Any, entries: Sequence[dict[str, Any]], path: Path) -> Path:
+    figure, axes = plt.subplots(figsize=(10, 1.6 + 0.4 * len(entries)), layout="constrained")
+    stages = list(dict.fromkeys(stage for entry in entries for stage in entry["stages"] if stage != "compile"))
+    left = [0.0] * len(entries)
+    for number, stage in enumerate(stages):
+        widths = [entry["stages"].get(stage, 0.0) for entry in entries]
+        label = "photo, text, encode" if stage == "before" else stage.replace("_", " ")
+        axes.barh(range(len(entries)), widths, left=left, label=label, color=plt.get_cmap("tab10")(number))
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    axes.set_yticks(range(len(entries)), [entry["name"] for entry in entries])
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds, photo to picture, warm")
+    figure.legend(ncols=4, frameon=False, loc="outside upper right")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return path
+
+
 def plot(report: Report, folder: Path) -> list[Path]:
-    """Writes `stages.png` (time per stage, stacked) and `fidelity.png` (denoising time against PSNR); those it has
-    figures for."""
+    """Writes `stages.png` (time per stage, stacked), one such for each profile, and `fidelity.png` (denoising time
+    against PSNR); those it has figures for."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    entries = [entry for entry in report.get("contenders") or report.get("own") or [] if "total" in entry]
-    if entries:
-        figure, axes = plt.subplots(figsize=(10, 1.6 + 0.4 * len(entries)), layout="constrained")
-        stages = list(dict.fromkeys(stage for entry in entries for stage in entry["stages"] if stage != "compile"))
-        left = [0.0] * len(entries)
-        for number, stage in enumerate(stages):
-            widths = [entry["stages"].get(stage, 0.0) for entry in entries]
-            label = "photo, text, encode" if stage == "before" else stage.replace("_", " ")
-            axes.barh(range(len(entries)), widths, left=left, label=label, color=plt.get_cmap("tab10")(number))
-            left = [a + b for a, b in zip(left, widths, strict=True)]
-        axes.set_yticks(range(len(entries)), [entry["name"] for entry in entries])
-        axes.invert_yaxis()
-        axes.set_xlabel("seconds, photo to picture, warm")
-        figure.legend(ncols=4, frameon=False, loc="outside upper right")
-        axes.spines[["top", "right"]].set_visible(False)
-        written.append(folder / "stages.png")
-        figure.savefig(written[-1], dpi=110)
-        plt.close(figure)
+    written = [
+        _stages(plt, entries, folder / f"{name}.png")
+        for name, listed in _stacked(report)
+        if (entries := [entry for entry in listed if "total" in entry])
+    ]
     rows = [row for row in (report.get("fidelity") or []) if row["psnr"] < 100]
     if rows:
         figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")

@@ -51,6 +51,7 @@ def benchmark(
     with_sd15_shapes: bool = False,
     peers: Sequence[str] = PEERS,
     is_quick: bool = False,
+    is_profile: bool = False,
     mask_models: Sequence[str] = (),
     progress: Progress = lambda stage: None,
 ) -> dict[str, Any]:
@@ -59,7 +60,8 @@ def benchmark(
     model: a name or folder, by each preset and backend; None: nano, unless there is something else to do.
     with_sd15_shapes: a checkpoint of SD1.5's shape with random weights, made in the local store the first time (some
     ten minutes and 14 GB), beside the peers.  peers: of `PEERS`, those to run.  is_quick: one round, the main
-    contenders, nothing else.  mask_models: masks alone are measured, those of these networks.
+    contenders, nothing else.  is_profile: the core contenders alone, under each instruction set.  mask_models: masks
+    alone are measured, those of these networks.
     Raises InvalidOptions, and ModelNotFound or BadModel for the model.
     """
     unknown = set(peers) - set(PEERS)
@@ -80,13 +82,25 @@ def benchmark(
         report["masks"] = masks.measure(mask_models, progress)
         return report
     rounds = 1 if is_quick else 2
+
+    def wanted(contenders: list[Contender]) -> list[Contender]:
+        return [one for one in contenders if one.kind == "cyclorama" or one.kind in peers]
+
     with tempfile.TemporaryDirectory() as scratch:
         if with_sd15_shapes:
             folders = shapes.Folders(where / "sd15", progress)
             # At a square of the model's own size, for the peers know no other canvas.
             photo, mask = _square(PHOTO, 512, Path(scratch))
-            entered = _sd15(folders, peers, is_quick)
             report["shapes"] = "sd15"
+            if is_profile:
+                report["profiles"] = {
+                    name: _rounds(
+                        [as_on(one) for one in wanted(_core(folders))], photo, mask, Path(scratch), rounds, progress
+                    )
+                    for name, as_on in _instruction_sets().items()
+                }
+                return report
+            entered = wanted(_sd15(folders, is_quick))
             report["contenders"] = _rounds(entered, photo, mask, Path(scratch), rounds, progress)
             attention, other = shapes.multiplications()
             report["unet_operations"] = {"attention": attention, "other": other}
@@ -125,42 +139,54 @@ def benchmark(
     return report
 
 
-def _sd15(folders: shapes.Folders, peers: Sequence[str], is_quick: bool) -> list[Contender]:
-    def ours(key: str, name: str, folder: Path, **options: Any) -> Contender:
-        return Contender(key, name, "cyclorama", str(folder), options, has_second_prompt="preset" in options)
+def _instruction_sets() -> dict[str, Callable[[Contender], Contender]]:
+    """This CPU's own, and those below it that OpenVINO can be held to; each as what it makes of a contender."""
+    finest, sets = cpu_features()[-1:], dict[str, Callable[[Contender], Contender]]()
+    sets[finest[0] if finest else "own"] = lambda one: one
+    if finest and finest[0] not in ("avx2", "avx_vnni", "avx512f", "avx512_vnni"):
+        # In float32, for OpenVINO does not notice that bf16 is gone, and emulates it.
+        sets["avx512_vnni"] = lambda one: replace(one, environment=_CAP, is_exact=True)
+    return sets
 
-    def peer(key: str, kind: str, name: str, folder: Callable[[], Path], **options: Any) -> list[Contender]:
-        return [Contender(key, f"{kind} {name}", kind, str(folder()), options)] if kind in peers else []
 
-    two_guided = {"num_inference_steps": 2, "guidance_scale": 7.0}
-    quick = [
-        ours("fast", "fast", folders.fast, preset="fast"),
-        *peer("genai-4", "openvino-genai", "4 steps", lambda: folders.fp16, **_FOUR),
-        *peer("diffusers-f32", "diffusers", "float32, 2 guided steps", lambda: folders.checkpoint, **two_guided),
-    ]
-    if is_quick:
-        return quick
+def _ours(key: str, name: str, folder: Path, **options: Any) -> Contender:
+    return Contender(key, name, "cyclorama", str(folder), options, has_second_prompt="preset" in options)
+
+
+def _peer(key: str, kind: str, name: str, folder: Path, **options: Any) -> Contender:
+    return Contender(key, f"{kind} {name}", kind, str(folder), options)
+
+
+def _core(folders: shapes.Folders) -> list[Contender]:
+    """What is told of each instruction set."""
     return [
-        *quick,
-        ours("int8-4", "int8, 4 steps", folders.int8, **_FOUR, **_PLAIN),
-        ours("quality", "quality", folders.int8, preset="quality"),
-        ours("int8-20", "int8, 20 guided steps", folders.int8, **_TWENTY, **_PLAIN),
-        ours("fp16-4", "fp16, 4 steps", folders.fp16, **_FOUR, **_PLAIN),
-        ours("ort-int8-4", "ONNX Runtime int8, 4 steps", folders.onnx_int8, **_FOUR),
-        ours("ort-f32-4", "ONNX Runtime float32, 4 steps", folders.onnx, **_FOUR),
-        *peer("genai-int8-4", "openvino-genai", "on our int8 folder, 4 steps", lambda: folders.int8, **_FOUR),
-        *peer("genai-20", "openvino-genai", "20 guided steps", lambda: folders.fp16, **_TWENTY),
-        *peer(
-            "diffusers-bf16",
-            "diffusers",
-            "bfloat16, 2 guided steps",
-            lambda: folders.checkpoint,
-            torch_dtype="bfloat16",
-            **two_guided,
-        ),
-        *peer("optimum-intel-4", "optimum-intel", "4 steps", lambda: folders.fp16, **_FOUR),
-        *peer("optimum-intel-int8-4", "optimum-intel", "on our int8 folder, 4 steps", lambda: folders.int8, **_FOUR),
-        *peer("optimum-onnx-4", "optimum-onnx", "4 steps", lambda: folders.onnx, **_FOUR),
+        _ours("fast", "fast", folders.fast, preset="fast"),
+        _peer("genai-4", "openvino-genai", "4 steps", folders.fp16, **_FOUR),
+        _ours("int8-4", "int8, 4 steps", folders.int8, **_FOUR, **_PLAIN),
+        _peer("genai-int8-4", "openvino-genai", "on our int8 folder, 4 steps", folders.int8, **_FOUR),
+        _ours("quality", "quality", folders.int8, preset="quality"),
+        _peer("genai-20", "openvino-genai", "20 guided steps", folders.fp16, **_TWENTY),
+    ]
+
+
+def _sd15(folders: shapes.Folders, is_quick: bool) -> list[Contender]:
+    two_guided = {"num_inference_steps": 2, "guidance_scale": 7.0}
+    core = _core(folders)
+    plain = _peer("diffusers-f32", "diffusers", "float32, 2 guided steps", folders.checkpoint, **two_guided)
+    if is_quick:
+        return [*core[:2], plain]
+    bf16 = {**two_guided, "torch_dtype": "bfloat16"}
+    return [
+        *core,
+        plain,
+        _ours("int8-20", "int8, 20 guided steps", folders.int8, **_TWENTY, **_PLAIN),
+        _ours("fp16-4", "fp16, 4 steps", folders.fp16, **_FOUR, **_PLAIN),
+        _ours("ort-int8-4", "ONNX Runtime int8, 4 steps", folders.onnx_int8, **_FOUR),
+        _ours("ort-f32-4", "ONNX Runtime float32, 4 steps", folders.onnx, **_FOUR),
+        _peer("diffusers-bf16", "diffusers", "bfloat16, 2 guided steps", folders.checkpoint, **bf16),
+        _peer("optimum-intel-4", "optimum-intel", "4 steps", folders.fp16, **_FOUR),
+        _peer("optimum-intel-int8-4", "optimum-intel", "on our int8 folder, 4 steps", folders.int8, **_FOUR),
+        _peer("optimum-onnx-4", "optimum-onnx", "4 steps", folders.onnx, **_FOUR),
     ]
 
 

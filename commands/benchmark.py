@@ -21,6 +21,9 @@ from cyclorama.commands.options import mask_model_named
 )
 @click.option("--peers", default="all", show_default=True, help="all, none, or names with commas between.")
 @click.option("--quick", is_flag=True, help="One round of the main contenders.")
+@click.option(
+    "--profile", is_flag=True, help="With --shapes: six contenders alone, under each instruction set of this CPU."
+)
 @click.option("--masks", is_flag=True, help="Masks, edges and growth instead, on photos whose subject is known.")
 @click.option("--mask-model", "mask_models", multiple=True, help="With --masks: default u2net-int8; repeatable.")
 @click.option(
@@ -38,6 +41,7 @@ def benchmark(
     shapes: str | None,
     peers: str,
     quick: bool,
+    profile: bool,
     masks: bool,
     mask_models: tuple[str, ...],
     photos: Path | None,
@@ -55,6 +59,7 @@ def benchmark(
     Examples:
       cyclorama benchmark --quick
       cyclorama benchmark --shapes sd15 --output figures.json --plots plots
+      cyclorama benchmark --shapes sd15 --profile --output benchmarks/profiles/my-machine.json
       cyclorama benchmark --masks
       cyclorama benchmark --masks --photos ./photos --mask-model u2net-int8 --plots plots
       cyclorama benchmark --serve
@@ -66,6 +71,8 @@ def benchmark(
     from cyclorama.engine.errors import InvalidOptions
     from cyclorama.engine.files import check_file, write_whole
 
+    if profile and not shapes:
+        raise InvalidOptions("--profile goes with --shapes sd15")
     if (mask_models or photos) and not masks:
         raise InvalidOptions("--mask-model and --photos go with --masks")
     if masks and (model or shapes or quick or (plots and not photos)):
@@ -101,6 +108,7 @@ def benchmark(
                 with_sd15_shapes=shapes is not None,
                 peers=chosen,
                 is_quick=quick,
+                is_profile=profile,
                 mask_models=(mask_models or ("u2net-int8",)) if masks else (),
                 progress=progress,
             )

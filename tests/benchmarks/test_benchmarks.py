@@ -13,7 +13,7 @@ from PIL import Image
 
 from cyclorama.benchmarks import ceiling, fidelity, pages, run, shapes
 from cyclorama.benchmarks.contender import Contender
-from cyclorama.benchmarks.report import plot, ratios, tables
+from cyclorama.benchmarks.report import plot, profiles, ratios, tables
 from cyclorama.cli import main
 from cyclorama.models.errors import BadModel
 from tests.conftest import PHOTOS, ROOT
@@ -180,6 +180,26 @@ def test_contenders_are_looked_up_by_key() -> None:
     assert ratios(report) == before
     keys = [entry["key"] for section in ("contenders", "capped", "sizes", "own") for entry in report[section]]
     assert len(set(keys)) == len(keys)
+
+
+def test_machines_stand_side_by_side_under_each_instruction_set(tmp_path: Path) -> None:
+    report = json.loads(RESULTS.read_text())
+    core = [entry for entry in report["contenders"] if entry["key"] in ("fast", "genai-4")]
+    machines = [
+        {"machine": {"cpu": "A (R)", "cores": 2}, "profiles": {"amx_int8": core, "avx512_vnni": core[:1]}},
+        {"machine": {"cpu": "B", "cores": 4}, "profiles": {"avx2": core}},
+    ]
+    head, _, fast, genai, ratio, *_ = profiles(machines).splitlines()
+    assert [part.strip() for part in head.split("|")[2:-1]] == [
+        "A (R), 2 cores, up to amx_int8", "A (R), 2 cores, up to avx512_vnni", "B, 4 cores, up to avx2",
+    ]  # fmt: skip
+    assert fast.count(" s (") == 3
+    assert genai.count(" s (") == 2
+    assert ratio.startswith("| `fast` against openvino-genai, 4 steps | 2.32 |  | 2.32 |")
+    assert [path.name for path in plot(machines[0], tmp_path)] == [
+        "stages-a-r-amx_int8.png",
+        "stages-a-r-avx512_vnni.png",
+    ]
 
 
 def test_plots_are_drawn_from_the_committed_figures(tmp_path: Path) -> None:

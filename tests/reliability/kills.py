@@ -181,7 +181,7 @@ def server(folder: Path, chance: random.Random, account: Account, times: int) ->
             _killed(process, chance.uniform(0, 2), account)
             continue
         until = time.monotonic() + 60
-        while not _is_ready(port):
+        while not is_ready(port):
             if process.poll() is not None or time.monotonic() > until:
                 account.check(False, f"serve: did not start: {process.communicate()[1][-300:]}")
                 return
@@ -202,7 +202,8 @@ def server(folder: Path, chance: random.Random, account: Account, times: int) ->
             process.communicate(timeout=60)
 
 
-def _is_ready(port: int) -> bool:
+def is_ready(port: int) -> bool:
+    """Whether a server answers there."""
     try:
         return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
     except httpx.TransportError:
