@@ -9,11 +9,11 @@ from pathlib import Path
 from cyclorama.benchmarks.report import Report, headlines, plot, profiles, tables
 
 _ROOT = Path(__file__).resolve().parent.parent
-BLOCKS: dict[str, tuple[str, str, Callable[[list[Report]], str]]] = {
-    "speed": ("README.md", "results.json", lambda reports: headlines(*reports)),
-    "benchmark": ("docs/benchmarks.md", "results.json", lambda reports: tables(*reports)),
-    "profiles": ("docs/benchmarks.md", "profiles/*.json", profiles),
-    "masks": ("docs/masks.md", "masks.json", lambda reports: tables(*reports)),
+BLOCKS: dict[str, tuple[str, tuple[str, ...], Callable[..., str]]] = {
+    "speed": ("README.md", ("results.json", "profiles/*.json"), headlines),
+    "benchmark": ("docs/benchmarks.md", ("results.json",), tables),
+    "profiles": ("docs/benchmarks.md", ("profiles/*.json",), lambda *reports: profiles(reports)),
+    "masks": ("docs/masks.md", ("masks.json",), tables),
 }
 """By the name in the comments around it: the page, the files of figures that it is made from, and how."""
 
@@ -23,11 +23,11 @@ def filled(name: str) -> str:
     page, files, made = BLOCKS[name]
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     before, rest = (_ROOT / page).read_text(encoding="utf-8").split(begin)
-    return f"{before}{begin}{made(_reports(files))}{end}{rest.split(end)[1]}"
+    return f"{before}{begin}{made(*_reports(files))}{end}{rest.split(end)[1]}"
 
 
-def _reports(files: str) -> list[Report]:
-    paths = sorted((_ROOT / "benchmarks").glob(files))
+def _reports(files: tuple[str, ...]) -> list[Report]:
+    paths = [path for pattern in files for path in sorted((_ROOT / "benchmarks").glob(pattern))]
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 

@@ -128,34 +128,53 @@ def profiles(reports: Iterable[Report]) -> str:
     return _table(("", *(head for head, _ in columns)), rows) + "\n"
 
 
-def headlines(report: Report) -> str:
-    """Five rows for who wants to know how fast it is, and on what that was measured."""
-    entries, machine = _by_key(report), report["machine"]
-    rows = [
-        (label, f"{entries[key]['total']['median']:.1f} s", f"{entries[key]['peak_memory'] / 1e9:.1f} GB")
-        for key, label in (
-            ("fast", "**Cyclorama, `fast`**: int8, 4 steps"),
-            ("quality", "**Cyclorama, `quality`**: int8, 20 steps"),
-            ("genai-4", "openvino-genai, fp16, 4 steps"),
-            ("genai-20", "openvino-genai, fp16, 20 guided steps"),
-        )
-    ]
-    plain = entries["diffusers-f32"]
+def headlines(report: Report, *others: Report) -> str:
+    """Five rows for who wants to know how fast it is, and on what that was measured.
+
+    others: machines' profiles, of whose instruction sets the first has a column each.
+    """
+    machines = [(report, _by_key(report), _finest(report["machine"]["instruction_sets"]))]
+    for other in others:
+        instructions, entries = next(iter(other["profiles"].items()))
+        machines.append((other, _by_key({"contenders": entries}), _finest([instructions])))
+
+    def row(label: str, key: str) -> list[str]:
+        entry = machines[0][1][key]
+        seconds = [known[key]["total"]["median"] if key in known else None for _, known, _ in machines]
+        return [
+            label,
+            *("" if one is None else f"{one:.1f} s" for one in seconds),
+            f"{entry['peak_memory'] / 1e9:.1f} GB",
+        ]
+
+    plain = machines[0][1]["diffusers-f32"]
     timed = plain["options"]["num_inference_steps"]
-    rows.append(
-        (
+    rows = [
+        row("**Cyclorama, `fast`**: int8, 4 steps", "fast"),
+        row("**Cyclorama, `quality`**: int8, 20 steps", "quality"),
+        row("openvino-genai, fp16, 4 steps", "genai-4"),
+        row("openvino-genai, fp16, 20 guided steps", "genai-20"),
+        [
             f"diffusers, float32, {_GUIDED_STEPS} guided steps (computed from {timed})",
-            f"{_of_many_steps(plain):.0f} s",
-            f"{plain['peak_memory'] / 1e9:.1f} GB",
-        )
+            f"{_of_many_steps(plain):.0f} s", *[""] * len(others), f"{plain['peak_memory'] / 1e9:.1f} GB",
+        ],
+    ]  # fmt: skip
+    told = "; ".join(
+        f"{one['machine']['cpu']}, {one['machine']['cores']} cores with {finest}, {one['created'][:10]}"
+        for one, _, finest in machines
     )
-    finest = "AMX" if any("amx" in name for name in machine["instruction_sets"]) else machine["instruction_sets"][-1]
     caption = (
-        f"*SD1.5's shapes with random weights, 512x512, photo to picture, warm; {machine['cpu']}, {machine['cores']} "
-        f"cores with {finest}, {report['created'][:10]}; `cyclorama benchmark --shapes sd15`. Without AMX the factors "
-        "are smaller.*"
+        f"*SD1.5's shapes with random weights, 512x512, photo to picture, warm; {told}; "
+        "`cyclorama benchmark --shapes sd15`, with `--profile` for the rest. Memory is the first machine's.*"
     )
-    return _table(("", "seconds", "memory"), rows) + f"\n\n{caption}\n"
+    return _table(("", *(finest for _, _, finest in machines), "memory"), rows) + f"\n\n{caption}\n"
+
+
+def _finest(instruction_sets: Sequence[str]) -> str:
+    names = {"avx512_bf16": "AVX-512 with bf16", "avx512_vnni": "AVX-512 VNNI", "avx2": "AVX2"}
+    if any("amx" in name for name in instruction_sets):
+        return "AMX"
+    return names.get(instruction_sets[-1], instruction_sets[-1])
 
 
 def _ideal(report: Report) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 import shlex
 import shutil
 import subprocess
@@ -459,3 +460,26 @@ def test_a_loras_own_alpha_goes_before_its_metadata(tiny: Path, tmp_path: Path) 
     before = weight.clone()
     fuse_lora(pipeline, lora_file(tmp_path / "l.safetensors", {"r": 4, "lora_alpha": 16}, {Q: 4}, {Q: 2.0}))
     torch.testing.assert_close(weight - before, torch.full((16, 16), 2.0), rtol=1e-4, atol=1e-4)
+
+
+class _Runs:
+    def __init__(self, marker: Path) -> None:
+        self._marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._marker,)
+
+
+@pytest.mark.parametrize("how", ["torch.save", "pickle"])
+@pytest.mark.parametrize("part", ["unet", "text_encoder"])
+def test_a_pickle_that_would_run_code_runs_none(part: str, how: str, copy: Path, tmp_path: Path) -> None:
+    marker, path = tmp_path / "it-ran", copy / FILES[part]
+    bad = {"weight": _Runs(marker)}
+    stem = "pytorch_model" if part == "text_encoder" else path.name.partition(".")[0]
+    with path.with_name(f"{stem}.bin").open("wb") as file:
+        torch.save(bad, file) if how == "torch.save" else pickle.dump(bad, file)
+    path.unlink()
+    with pytest.raises(ExportFailed) as error:
+        load_pipeline(copy)
+    assert "\n" not in str(error.value)
+    assert not marker.exists()
