@@ -4,7 +4,7 @@ PHOTO ?= docs/photos/astronaut.jpg
 PROMPT ?= a sandy beach at sunset
 OUT ?= out/demo.png
 
-.PHONY: demo test check browser space format nano pictures screenshots fuzz kills soak audit clean
+.PHONY: demo test check browser space format nano pictures screenshots fuzz kills soak audit lock clean
 
 demo: $(VENV)/.runtime  ## the main job on a shipped photo, with the embedded model
 	@mkdir -p $(dir $(OUT))
@@ -30,9 +30,10 @@ space: $(VENV)/.dev  ## a Space's whole folder in out/space, installed and run h
 	rm -rf out/space out/container
 	mkdir -p out/space out/container/home
 	$(VENV)/bin/pip wheel --quiet --no-deps -w out/space .
-	cp space/README.md space/Dockerfile out/space/
+	cp space/README.md space/Dockerfile space/requirements.lock out/space/
 	$(PYTHON) -m venv out/container/venv
-	out/container/venv/bin/pip install --quiet --no-cache-dir "$$(ls $(CURDIR)/out/space/cyclorama-*.whl)[page]"
+	out/container/venv/bin/pip install --quiet --no-cache-dir --require-hashes -r out/space/requirements.lock
+	out/container/venv/bin/pip install --quiet --no-cache-dir --no-deps out/space/cyclorama-*.whl
 	@du -sm out/container/venv | awk '{ print $$1 " MB are installed, beside python:3.11-slim" }'
 	@as="$(AS_USER)"; $$as env $(CONTAINER)/venv/bin/python -c "" 2>/dev/null && chown 1000 out/container/home || as=; \
 	cd out/container/home && exec $$as env -i HOME="$$PWD" MODEL=nano PATH="$(CONTAINER)/venv/bin:/usr/bin:/bin" \
@@ -84,6 +85,12 @@ audit:  ## known advisories against what the runtime and the page install, and t
 	out/audit/bin/pip install --quiet --disable-pip-version-check ".[page]" pip-audit pip-licenses
 	out/audit/bin/pip-licenses --from=mixed --fail-on "GNU General Public License v3 (GPLv3);GNU Affero General Public License v3"
 	out/audit/bin/pip-audit --strict
+
+lock:  ## the Space's dependencies again, the newest that pyproject.toml allows, with their hashes
+	$(PYTHON) -m venv out/lock
+	out/lock/bin/pip install --quiet --disable-pip-version-check uv
+	out/lock/bin/uv pip compile pyproject.toml --extra page --generate-hashes --python-version 3.11 --universal \
+	  --no-header --quiet --upgrade -o space/requirements.lock
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

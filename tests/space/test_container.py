@@ -8,6 +8,8 @@ import tomllib
 
 import yaml
 from click.testing import CliRunner
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from cyclorama.cli import main
 from tests.conftest import ROOT
@@ -49,6 +51,20 @@ def test_what_runs_is_no_root_and_has_no_torch() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     (pin,) = [one for one in extras["export"] if one.startswith("torch==")]
     assert pin in json.dumps(made["exported"])
+
+
+def test_what_it_installs_is_locked_and_what_the_package_allows() -> None:
+    run = json.dumps(stages()["installed"])
+    assert "--require-hashes -r /context/requirements.lock" in run
+    lock = (ROOT / "space" / "requirements.lock").read_text(encoding="utf-8")
+    locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", lock, re.M))
+    assert len(re.findall(r"--hash=sha256:", lock)) >= len(locked) > 40
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    for line in (*project["dependencies"], *extras["page"], *extras["serve"], *extras["heic"]):
+        wanted = Requirement(line)
+        if wanted.name != "cyclorama":
+            assert locked[canonicalize_name(wanted.name)] in wanted.specifier, f"run: make lock ({line})"
 
 
 def test_its_command_is_one_of_ours_on_the_port_of_the_front_matter() -> None:
