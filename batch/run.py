@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _AHEAD = 2  # rows that each worker has waiting
 _OF_MASKS = 1_000_000_000  # bytes that a worker takes which only cuts out
-MOST_WORKERS = 64
 _TRIES = 2  # of a row whose worker died, alone
 _NOT_OF_PICTURES = ("folder", "threads")
 Task = tuple[Row, str]
@@ -200,7 +199,7 @@ def workers_for(model: str | Path | None, backend: str) -> int:
     if model is not None:
         folder = ModelFolder(resolve(model))
         needed = folder.memory_needed("onnx" if backend == "onnx" or not folder.has_ir else "openvino")
-    return max(1, min(available_cores(), available_memory() // needed, MOST_WORKERS))
+    return max(1, min(available_cores(), available_memory() // needed))
 
 
 def threads_for(workers: int) -> int:

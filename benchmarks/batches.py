@@ -1,8 +1,9 @@
 """How many photos an hour? `python -m cyclorama.benchmarks.batches FOLDER`: workers and threads, and the peers.
 
-Each way runs over the same photos in turn, `--rounds` times. The engine's own loop is one process that does for each
-photo what a batch's worker does. Rates leave out the loading: they count from each process's first photo to the last.
-From the two ways to share two cores a table is computed for other machines.
+Each way runs over the same photos in turn, `--rounds` times. The engine's own loop is one process that finds, paints
+and saves; a batch's worker also measures growth, hashes, and draws the review's pictures. Rates leave out the loading: they
+count from each process's first photo to the last. From the better way to share the cores a table is computed for other
+machines.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from cyclorama import BackgroundGenerator, load_photo
 from cyclorama.engine.machine import available_cores
 from cyclorama.engine.options import Preset
 from cyclorama.models.catalogue import SHIPPED_MASK_MODELS
+from cyclorama.models.store import named_or_folder
 
 _PROMPT = "grey studio backdrop"
 _PRESET: Preset = "fast"
@@ -43,6 +45,10 @@ def main(folder: Path, model: str, rounds: int, wanted: int, price: float, outpu
     """Measure, and print tables in Markdown."""
     cores = available_cores()
     photos = sorted(folder.glob("*.jpg"))
+    if len(photos) <= cores:
+        raise click.UsageError(
+            f"{folder} has {len(photos)} .jpg files; more than {cores}, one for each core, are wanted"
+        )
     ways: dict[str, Callable[[Path], float]] = {
         f"the engine alone, {cores} threads": lambda out: _loop("loop", out, photos, model, str(cores)),
         f"batch, 1 worker of {cores} threads": lambda out: _batch(photos, out, model, 1, cores),
@@ -68,7 +74,8 @@ def main(folder: Path, model: str, rounds: int, wanted: int, price: float, outpu
         click.echo(f"| {name} | {rate:.2f} ({min(given):.2f} to {max(given):.2f}) | {rate / base:.2f} |")
     rate = max(statistics.median(rates[name]) for name in list(rates)[1:3])
     click.echo(f"\nComputed, not measured: {wanted} photos at {price:g} for a core's hour.\n")
-    click.echo("| cores | hours, all else equal | hours, if a tenth is not shared | price |\n|---|---|---|---|")
+    click.echo("| cores | hours, all else equal | hours, if a tenth of the work waits for what is shared | price |")
+    click.echo("|---|---|---|---|")
     for row in computed(rate, cores, wanted, price):
         click.echo("| {} | {:.1f} | {:.1f} | {:.2f} |".format(*row))
     if output:
@@ -107,7 +114,7 @@ def loop() -> None:
     """The engine's own: what a user writes who has never heard of batches."""
     model, threads, out, *photos = sys.argv[1:]
     finished = []
-    with BackgroundGenerator.load(model if model == "nano" else Path(model), threads=int(threads)) as generator:
+    with BackgroundGenerator.load(named_or_folder(model), threads=int(threads)) as generator:
         for photo in photos:
             result = generator.generate(generator.prepare(load_photo(photo)), _PROMPT, _PRESET, seed=0)
             result.save(Path(out) / f"{Path(photo).stem}.png")

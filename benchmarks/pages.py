@@ -32,10 +32,10 @@ def _reports(files: tuple[str, ...]) -> list[Report]:
 
 
 def _main() -> None:
-    for name, (page, files, _) in BLOCKS.items():
+    for name, (page, _, _) in BLOCKS.items():
         (_ROOT / page).write_text(filled(name), encoding="utf-8")
-        for report in _reports(files):
-            plot(report, _ROOT / "docs" / "benchmark")
+    for report in _reports(("results.json", "profiles/*.json")):
+        plot(report, _ROOT / "docs" / "benchmark")
 
 
 if __name__ == "__main__":

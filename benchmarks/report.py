@@ -171,7 +171,7 @@ def headlines(report: Report, *others: Report) -> str:
 
 
 def _finest(instruction_sets: Sequence[str]) -> str:
-    names = {"avx512_bf16": "AVX-512 with bf16", "avx512_vnni": "AVX-512 VNNI", "avx2": "AVX2"}
+    names = {"avx512_bf16": "AVX-512 and bf16", "avx512_vnni": "AVX-512 VNNI", "avx2": "AVX2"}
     if any("amx" in name for name in instruction_sets):
         return "AMX"
     return names.get(instruction_sets[-1], instruction_sets[-1])

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 3
 """Exit code of a run in which some rows failed."""
+_MOST_WORKERS = 64
 _OF_ONE_PHOTO = ("mask", "keep", "drop", "box")
 _COMMON = {
     own.name for kind in (SceneOptions, GenerationOptions, CountOptions, EncodeOptions) for own in fields(kind)
@@ -54,7 +55,9 @@ _COMMON = {
 @options_of(LoadOptions)
 @options_of(GenerationOptions, but=("prompt",))
 @click.option(
-    "--workers", type=click.IntRange(1, 64), help="Processes; default: one for each core, as far as memory goes."
+    "--workers",
+    type=click.IntRange(1, _MOST_WORKERS),
+    help="Processes; default: one for each core, as far as memory goes.",
 )
 @click.option("--ray", metavar="auto|ADDRESS",
               help="On a Ray cluster, whose machines share all folders; auto: the one of this machine.")  # fmt: skip
@@ -140,7 +143,7 @@ def batch(
         resolve(painted_with)
     count = workers
     if ray is None and count is None:
-        count = min(workers_for(painted_with, loading.backend), max(1, total))
+        count = min(workers_for(painted_with, loading.backend), max(1, total), _MOST_WORKERS)
     how = How(
         output, named_or_folder(model), loading.backend, loading.device, loading.threads or threads_for(count or 1),
         loading.exact, seed, only_masks, None if place is None else place.name,

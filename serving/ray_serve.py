@@ -34,7 +34,7 @@ from cyclorama.serving.app import Settings, make_app
 from cyclorama.serving.guard import Tokens
 from cyclorama.serving.jobs import Job, JobQueue
 from cyclorama.serving.requests import LIMITS, MaskOrder, Order
-from cyclorama.serving.service import Answer, Model, Service
+from cyclorama.serving.service import Answer, Service
 
 _TRIES = 3  # engines that an order is given to, one after another, when they are lost
 _CANCELLED = (TaskCancelledError, RequestCancelledError, asyncio.CancelledError, futures.CancelledError)
@@ -116,8 +116,8 @@ class _Elsewhere(Service):
 
     def paint(self, order: Order, job: Job, part: tuple[float, float] = (0.0, 1.0)) -> Answer:
         """See Service."""
-        model: Model = self.check(order)
-        return self._carried_out("paint", replace(order, model=model.name), model.name, job)
+        model = self.check(order).name
+        return self._carried_out("paint", replace(order, model=model), model, job)
 
     def mask(self, order: MaskOrder, job: Job) -> Answer:
         """See Service."""
@@ -171,6 +171,8 @@ class Door:
         loaded = {name: _loaded(model, given.threads) for name, model in self._models.items()}
         variable = os.environ.get("CYCLORAMA_TOKENS")
         tokens = Tokens.read(variable.split(",") if variable else [])
+        if variable and not tokens.by_name:
+            raise InvalidOptions("there is no token in CYCLORAMA_TOKENS; give one, or leave it out")
         queue = JobQueue(given.queue, workers=given.most_engines, owners=len(tokens.by_name))
         return make_app(_Elsewhere(loaded, self._engines), queue, tokens, Settings(deadline=given.deadline))
 

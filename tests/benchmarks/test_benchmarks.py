@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from cyclorama.benchmarks import ceiling, fidelity, pages, run, shapes
+from cyclorama.benchmarks import batches, ceiling, fidelity, pages, run, shapes
 from cyclorama.benchmarks.contender import Contender
 from cyclorama.benchmarks.report import plot, profiles, ratios, tables
 from cyclorama.cli import main
@@ -204,3 +204,10 @@ def test_machines_stand_side_by_side_under_each_instruction_set(tmp_path: Path) 
 
 def test_plots_are_drawn_from_the_committed_figures(tmp_path: Path) -> None:
     assert [path.name for path in plot(json.loads(RESULTS.read_text()), tmp_path)] == ["stages.png", "fidelity.png"]
+
+
+def test_rates_leave_out_the_first_of_each_process_and_amdahl_holds() -> None:
+    assert batches._rate([10.0, 12.0, 14.0, 11.0], processes=2) == pytest.approx(2 / 3)
+    (same, *_), (_, ideal, shared, price) = [batches.computed(0.5, 2, 3600, 0.1)[number] for number in (0, 2)]
+    assert same == 2
+    assert (ideal, shared, price) == pytest.approx((0.5, 2 * (0.1 + 0.9 / 4), 0.4))

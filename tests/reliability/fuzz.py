@@ -6,6 +6,7 @@ A finding is an exception that is none of ours, an answer of 500, a process that
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -222,7 +223,7 @@ def _bodies() -> tuple[tuple[str, bytes], ...]:
     parts = [f'--x\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}' for name, value in fields.items()]
     head = '--x\r\ncontent-disposition: form-data; name="image"; filename="a.png"\r\ncontent-type: image/png\r\n\r\n'
     form = "\r\n".join(parts).encode() + b"\r\n" + head.encode() + png + b"\r\n--x--\r\n"
-    uri = "data:image/png;base64," + __import__("base64").b64encode(png).decode()
+    uri = "data:image/png;base64," + base64.b64encode(png).decode()
     body = json.dumps({**fields, "images": [{"image_url": uri}]}).encode()
     return ("multipart/form-data; boundary=x", form), ("application/json", body)
 

@@ -30,6 +30,7 @@ from cyclorama.models.catalogue import embedded
 from tests.checkpoints import make_checkpoint
 from tests.conftest import PHOTOS, ROOT
 from tests.hub import Hub, serve
+from tests.reliability.soak import is_ready
 
 _BATCH, _BROKEN, _BATCH_KILLS = 300, 12, 20
 _FAST = ("-p", "a sandy beach", "--steps", "1", "--size", "128", "--seed", "3")
@@ -200,14 +201,6 @@ def server(folder: Path, chance: random.Random, account: Account, times: int) ->
         else:
             os.killpg(process.pid, signal.SIGTERM)
             process.communicate(timeout=60)
-
-
-def is_ready(port: int) -> bool:
-    """Whether a server answers there."""
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 _TRIALS: dict[str, tuple[Trial, int]] = {

@@ -28,7 +28,6 @@ from PIL import Image
 
 from cyclorama import BackgroundGenerator, CycloramaError, load_photo
 from tests.conftest import PHOTOS, ROOT
-from tests.reliability.kills import is_ready
 
 _SERVED, _CALLED = 600, 300
 _NAMES = ("cat", "coffee", "astronaut", "bowl", "drum")
@@ -48,6 +47,14 @@ class State:
         """As it is now."""
         files = sum(path.is_file() for path in scratch.rglob("*"))
         return cls(process.memory_info().rss, process.num_fds(), process.num_threads(), files)
+
+
+def is_ready(port: int) -> bool:
+    """Whether a server answers there."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def _photo(chance: random.Random) -> bytes:
