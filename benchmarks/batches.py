@@ -1,9 +1,9 @@
 """How many photos an hour? `python -m cyclorama.benchmarks.batches FOLDER`: workers and threads, and the peers.
 
 Each way runs over the same photos in turn, `--rounds` times. The engine's own loop is one process that finds, paints
-and saves; a batch's worker also measures growth, hashes, and draws the review's pictures. Rates leave out the loading: they
-count from each process's first photo to the last. From the better way to share the cores a table is computed for other
-machines.
+and saves; a batch's worker also measures growth, hashes, and draws the review's pictures. Rates leave out the loading:
+they count from each process's first photo to the last. From the better way to share the cores a table is computed for
+other machines.
 """
 
 from __future__ import annotations
