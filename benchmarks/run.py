@@ -161,11 +161,11 @@ def _core(folders: shapes.Folders) -> list[Contender]:
     """What is told of each instruction set."""
     return [
         _ours("fast", "fast", folders.fast, preset="fast"),
-        _peer("genai-4", "openvino-genai", "4 steps", folders.fp16, **_FOUR),
+        _peer("genai-4", "openvino-genai", "4 steps", folders.peers, **_FOUR),
         _ours("int8-4", "int8, 4 steps", folders.int8, **_FOUR, **_PLAIN),
         _peer("genai-int8-4", "openvino-genai", "on our int8 folder, 4 steps", folders.int8, **_FOUR),
         _ours("quality", "quality", folders.int8, preset="quality"),
-        _peer("genai-20", "openvino-genai", "20 guided steps", folders.fp16, **_TWENTY),
+        _peer("genai-20", "openvino-genai", "20 guided steps", folders.peers, **_TWENTY),
     ]
 
 
@@ -184,7 +184,7 @@ def _sd15(folders: shapes.Folders, is_quick: bool) -> list[Contender]:
         _ours("ort-int8-4", "ONNX Runtime int8, 4 steps", folders.onnx_int8, **_FOUR),
         _ours("ort-f32-4", "ONNX Runtime float32, 4 steps", folders.onnx, **_FOUR),
         _peer("diffusers-bf16", "diffusers", "bfloat16, 2 guided steps", folders.checkpoint, **bf16),
-        _peer("optimum-intel-4", "optimum-intel", "4 steps", folders.fp16, **_FOUR),
+        _peer("optimum-intel-4", "optimum-intel", "4 steps", folders.peers, **_FOUR),
         _peer("optimum-intel-int8-4", "optimum-intel", "on our int8 folder, 4 steps", folders.int8, **_FOUR),
         _peer("optimum-onnx-4", "optimum-onnx", "4 steps", folders.onnx, **_FOUR),
     ]
@@ -196,7 +196,7 @@ def _capped(folders: shapes.Folders, peers: Sequence[str]) -> list[Contender]:
         ("int8-4", "int8, 4 steps", "cyclorama", folders.int8, {**_FOUR, **_PLAIN})
     ]
     if "openvino-genai" in peers:
-        sides.append(("genai-4", "openvino-genai 4 steps", "openvino-genai", folders.fp16, _FOUR))
+        sides.append(("genai-4", "openvino-genai 4 steps", "openvino-genai", folders.peers, _FOUR))
     entered = []
     for key, name, kind, folder, options in sides:
         # In float32, for OpenVINO does not notice that bf16 is gone, and emulates it.

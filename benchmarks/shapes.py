@@ -20,11 +20,13 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     UNet2DConditionModel,
 )
+from optimum.exporters.openvino import main_export
+from optimum.intel.openvino.configuration import OVConfig
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from cyclorama.engine.backends import ONNX_FILE, OPENVINO_FILE, open_session, random_feeds
-from cyclorama.export import Recipe, export_checkpoint, qdq, quantisation
+from cyclorama.export import Recipe, export_checkpoint, qdq, quantisation, quantised_vae, subpixel
 from cyclorama.export.request import Format
 from cyclorama.export.source import load_pipeline, use_distilled_scheduler
 from cyclorama.export.trace import components, trace
@@ -59,16 +61,21 @@ class Folders:
     @property
     def fp16(self) -> Path:
         """OpenVINO IR, weights in fp16."""
-        return self._made("openvino-fp16", lambda out: export_checkpoint(self.checkpoint, out))
+        return self._made(f"openvino-fp16-{recipe_key()}", lambda out: export_checkpoint(self.checkpoint, out))
+
+    @property
+    def peers(self) -> Path:
+        """What optimum-intel makes of the checkpoint by itself, with none of our changes: IR, weights in fp16."""
+        return self._made("openvino-optimum", self._by_optimum)
 
     @property
     def int8(self) -> Path:
-        """The same with an int8 UNet."""
+        """The same in int8, the VAE too."""
         return self._made(f"openvino-int8-{recipe_key()}", lambda out: self._quantised(self.fp16, out, "openvino"))
 
     @property
     def fast(self) -> Path:
-        """The int8 UNet with a tiny VAE, to be sampled as a distilled one is."""
+        """The int8 UNet with a tiny VAE in int8, to be sampled as a distilled one is."""
         return self._made(f"openvino-fast-{recipe_key()}", self._with_tiny_vae)
 
     @property
@@ -83,6 +90,12 @@ class Folders:
         """The same with an int8 UNet."""
         return self._made(f"onnx-int8-{recipe_key()}", lambda out: self._quantised(self.onnx, out, "onnx"))
 
+    def _by_optimum(self, out: Path) -> None:
+        main_export(
+            str(self.checkpoint), out, task="inpainting", library_name="diffusers", ov_config=OVConfig(dtype="fp16"),
+            convert_tokenizer=True,
+        )  # fmt: skip
+
     def _quantised(self, source: Path, out: Path, format: Format) -> None:
         shutil.copytree(source, out)
         path = out / "unet" / (OPENVINO_FILE if format == "openvino" else ONNX_FILE)
@@ -92,6 +105,8 @@ class Folders:
         quantisation.quantise(
             path, format, [{name: np.asarray(value) for name, value in feed.items()} for feed in feeds], Recipe()
         )
+        if format == "openvino":
+            _quantise_vae(out)
 
     def _with_tiny_vae(self, out: Path) -> None:
         shutil.copytree(self.int8, out)
@@ -105,13 +120,26 @@ class Folders:
             shutil.rmtree(out / name)
             trace(network, config, out / name, "openvino", "fp16")
             network.save_config(out / name)
+        _quantise_vae(out)
         pipeline.scheduler.save_pretrained(out / "scheduler")
         pipeline.save_config(out)
 
 
+def _quantise_vae(folder: Path) -> None:
+    """By the export's own rules: layers that change more than it allows stay float, random weights or not."""
+    for half, side in (("vae_encoder", 512), ("vae_decoder", 64)):
+        path = folder / half / OPENVINO_FILE
+        session = open_session(path, "openvino")
+        feeds = [
+            {name: np.asarray(value) for name, value in random_feeds(session, size=side, seed=seed).items()}
+            for seed in range(2)
+        ]
+        quantisation.quantise_vae_half(path, feeds, feeds)
+
+
 def recipe_key() -> str:
-    """Changes with whatever decides how a UNet is quantised, so that none made by an older recipe is measured."""
-    sources = [inspect.getsource(module) for module in (quantisation, qdq)]
+    """Changes with whatever decides how networks are traced and quantised, so that no older ones are measured."""
+    sources = [inspect.getsource(module) for module in (quantisation, quantised_vae, subpixel, qdq)]
     facts = "".join([*sources, version("nncf"), version("openvino")])
     return hashlib.sha256(facts.encode()).hexdigest()[:8]
 

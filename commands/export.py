@@ -51,8 +51,8 @@ def export(
     """Turn a Stable Diffusion checkpoint into a model folder that runs without torch.
 
     SOURCE is a diffusers folder, a .safetensors file in the original layout, a hub id or a name
-    from `models list`. Every network is held against PyTorch before the folder appears; an int8 UNet, calibrated on
-    photos that it paints with the float one, against what that one paints.
+    from `models list`. Every network is held against PyTorch before the folder appears; int8 ones, calibrated on photos
+    that are painted with the float ones, against what those paint.
 
     \b
     Examples:
@@ -72,14 +72,20 @@ def export(
         from cyclorama.export import Calibration
 
         options["calibration"] = Calibration.load(calibration_images, calibration_prompts)
-    named = stages_of(options["loras"], options["tiny_vae"], options["precision"])
+    named = stages_of(
+        options["loras"], options["tiny_vae"], options["precision"], options["format"], options.get("recipe")
+    )
     with stages("loading torch", 1 + len(named)) as progress:
         from cyclorama.export import export_checkpoint
 
         folder = export_checkpoint(source, out_dir, progress=progress, **options)
     manifest = json.loads((folder / "cyclorama.json").read_text())
+    halves = manifest.get("quantisation", {}).get("vae", {})
     for component, error in manifest["verification"]["max_relative_error"].items():
         is_int8 = manifest["precision"][component] == "int8"
-        how = "in int8 differs from PyTorch by up to" if is_int8 else "agrees with PyTorch within"
-        remark(f"{component} {how} {error:.1e} of its range")
+        if is_int8 and component in halves:
+            remark(f"{component} in int8 gives what the float one does to {halves[component]['psnr']} dB")
+        else:
+            how = "in int8 differs from PyTorch by up to" if is_int8 else "agrees with PyTorch within"
+            remark(f"{component} {how} {error:.1e} of its range")
     print_path(folder)

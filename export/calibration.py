@@ -1,4 +1,4 @@
-"""What an int8 UNet is calibrated on: the inputs that it gets while photos are really painted."""
+"""What int8 networks are calibrated on: the inputs that they get while photos are really painted."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Calibration:
         for i, scene in enumerate(scenes):
             wanted = self.samples // len(scenes) + (i < self.samples % len(scenes))
             while wanted:
-                with recording(generator) as recorder:
+                with recording(generator.unet, "session") as recorder:
                     generator.generate(
                         scene,
                         next(prompts),
@@ -132,11 +132,12 @@ class Recorder:
 
 
 @contextmanager
-def recording(generator: BackgroundGenerator) -> Iterator[Recorder]:
-    """What the generator's UNet is fed within the block."""
-    session = generator.unet.session
-    generator.unet.session = recorder = Recorder(session)
+def recording(owner: object, name: str) -> Iterator[Recorder]:
+    """What the session that is this attribute of its owner is fed within the block."""
+    session = getattr(owner, name)
+    recorder = Recorder(session)
+    setattr(owner, name, recorder)
     try:
         yield recorder
     finally:
-        generator.unet.session = session
+        setattr(owner, name, session)

@@ -58,13 +58,13 @@ def export_checkpoint(
     source, revision: see `export.source.load_pipeline`.  loras: files or catalogue names with their
     scales.  tiny_vae: an AutoencoderTiny to put in the VAE's place.  distilled: the weights (or a
     LoRA among `loras`) were distilled so, and are to be sampled accordingly; known for LoRAs of the
-    catalogue.  calibration, recipe: what an int8 UNet is calibrated on and how it is made; both have defaults, and
+    catalogue.  calibration, recipe: what int8 networks are calibrated on and how they are made; both have defaults, and
     with `int8` the other networks are stored as fp16.  name: what the model is called in metadata; a name of the
     catalogue brings the presets that fit.  progress: told each stage as it begins, see
     `export.request.stages`.
 
-    Every network is held against PyTorch, and an int8 UNet's pictures against the float one's at the same noise.
-    What fails, or is interrupted, leaves no folder behind.
+    Every network is held against PyTorch, and what int8 ones paint against what float ones do at the same noise. What
+    fails, or is interrupted, leaves no folder behind.
     Raises ExportFailed, DownloadFailed, InvalidOptions, CannotWrite.
     """
     check_request(
@@ -112,10 +112,13 @@ def export_checkpoint(
         }
         if precision == "int8":
             _save_manifest(manifest, partial)  # whose preset the UNet is calibrated for
-            manifest["precision"]["unet"] = "int8"
-            manifest["quantisation"] = quantise_folder(
+            made = manifest["quantisation"] = quantise_folder(
                 partial, format, calibration or Calibration.load(), recipe or Recipe(), progress
             )
+            manifest["precision"]["unet"] = "int8"
+            for half, facts in made["vae"].items():
+                if facts["share_in_int8"]:
+                    manifest["precision"][half] = "int8"
             # Of what is delivered, which is another than the float UNet that was held against PyTorch before.
             errors["unet"] = of_unet.relative_error(
                 open_session(ModelFolder(partial).component("unet", format), format)

@@ -1,31 +1,37 @@
-"""A UNet in int8, by NNCF's post-training quantisation."""
+"""A model in int8, by NNCF's post-training quantisation."""
 
 from __future__ import annotations
 
 import dataclasses
 import gc
 import io
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nncf
+import numpy as np
 import onnx
 import openvino as ov
 from nncf.onnx.quantization.backend_parameters import BackendParameters
 from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, AdvancedSmoothQuantParameters
 
 from cyclorama import BackgroundGenerator
+from cyclorama.engine.arrays import Array
 from cyclorama.engine.backends import ONNX_FILE, OPENVINO_FILE
 from cyclorama.engine.errors import first_line
 from cyclorama.engine.notes import note
-from cyclorama.export.calibration import Calibration, Feeds
+from cyclorama.export.calibration import Calibration, Feeds, recording
 from cyclorama.export.drift import LEAST_PSNR, LEAST_SSIM, drift
 from cyclorama.export.errors import ExportFailed
 from cyclorama.export.qdq import convolution_ranges, fit_for_onnxruntime
-from cyclorama.export.request import QUANTISING, Format, Recipe
+from cyclorama.export.quantised_vae import LEAST_PSNR as LEAST_HALF_PSNR
+from cyclorama.export.quantised_vae import QuantisedVAE
+from cyclorama.export.request import QUANTISING, QUANTISING_VAE, Format, Recipe, quantises_vae
 from cyclorama.export.trace import load_graph
 
 # The ends, through which all that is painted passes, and what all blocks learn the timestep from.
@@ -40,23 +46,38 @@ _ATTENTION_ONNX = [r".*/attn\d/(MatMul|MatMul_1|Softmax)$"]
 def quantise_folder(
     folder: Path, format: Format, calibration: Calibration, recipe: Recipe, progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Quantises the UNet of a float model folder, and says how and what it changed, for the manifest.
+    """Quantises a float model folder, and says how and what it changed, for the manifest.
 
+    The UNet, and for OpenVINO, unless only weights are wanted in int8, as much of the VAE as `export.quantised_vae`
+    allows; what stays float as a whole has `share_in_int8` 0.
     The drift is that of what the model paints for the calibration's photos with other prompts: see `export.drift`.
     Raises ExportFailed and InvalidOptions.
     """
     progress(QUANTISING[0])
     generator = BackgroundGenerator.load(folder, backend=format, exact=True)
     scenes = calibration.scenes(generator)
-    samples = list(calibration.record(generator, scenes)) if recipe.kind != "weight-only" else []
-    progress(QUANTISING[1])
-    reference = calibration.results(generator, scenes)
+    with recording(generator.vae, "encoder") as encoder, recording(generator.vae, "decoder") as decoder:
+        samples = list(calibration.record(generator, scenes)) if recipe.kind != "weight-only" else []
+        decodings = len(decoder.feeds)
+        progress(QUANTISING[1])
+        reference = calibration.results(generator, scenes)
     del generator
     gc.collect()  # the float UNet: what remembers prompts holds its generator in a cycle
     progress(QUANTISING[2])
     quantise(folder / "unet" / (OPENVINO_FILE if format == "openvino" else ONNX_FILE), format, samples, recipe)
+    halves = {}
+    if quantises_vae(format, recipe):
+        progress(QUANTISING_VAE)
+        # Other photos, and the same photos with other prompts, than what each is calibrated on.
+        fed = {
+            "vae_encoder": (encoder.feeds[::2], encoder.feeds[1::2] or encoder.feeds),
+            "vae_decoder": (decoder.feeds[:decodings], decoder.feeds[decodings:]),
+        }
+        for half, (feeds, held_out) in fed.items():
+            halves[half] = quantise_vae_half(folder / half / OPENVINO_FILE, feeds, held_out)
     progress(QUANTISING[3])
-    measured = drift(reference, calibration.results(BackgroundGenerator.load(folder, backend=format), scenes))
+    generator = BackgroundGenerator.load(folder, backend=format)
+    measured = drift(reference, calibration.results(generator, calibration.scenes(generator)))
     is_large = measured["psnr"] < LEAST_PSNR or measured["ssim"] < LEAST_SSIM
     note(
         f"int8 against float at the same noise: PSNR {measured['psnr']:.1f} dB, SSIM {measured['ssim']:.3f}"
@@ -68,6 +89,7 @@ def quantise_folder(
         "seed": calibration.seed,
         "photos": len(scenes),
         "prompts": len(calibration.prompts),
+        "vae": halves,
         "drift": measured,
     }
 
@@ -113,6 +135,34 @@ def _quantised(model: Any, samples: Sequence[Feeds], recipe: Recipe, beside: Pat
             backend_params={BackendParameters.EXTERNAL_DATA_DIR: str(beside.resolve())} if beside else {},
         ),
     )
+
+
+def quantise_vae_half(path: Path, feeds: Sequence[Feeds], held_out: Sequence[Feeds]) -> dict[str, Any]:
+    """Replaces the IR of a VAE's encoder or decoder by its int8 form, or leaves it; returns what was measured.
+
+    feeds: what it is fed in use; held_out: the same, to measure on.  Raises ExportFailed.
+    """
+    half = path.parent.name
+    try:
+        with _quiet():
+            model, facts = QuantisedVAE(path, feeds, held_out, partial(_seen, path)).fitting()
+            if model is not None:
+                _save_ir(model, path)
+    except Exception as error:  # NNCF's own have no common base
+        raise ExportFailed(f"the {half} could not be quantised ({first_line(error)}); export it as fp16") from error
+    if facts["float_layers"]:
+        layers = ", ".join(facts["float_layers"])
+        what = "these layers stay" if model is not None else "the whole stays"
+        note(f"{half}: {what} float, for in int8 it would be off by more than {LEAST_HALF_PSNR:g} dB: {layers}")
+    return facts
+
+
+def _seen(path: Path, output: Array) -> Array:
+    """What is used of what a VAE's half gives: pixels within their range; the mean of a KL encoder's distribution."""
+    if path.parent.name == "vae_decoder":
+        return np.clip(output, -1, 1)
+    channels: int = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))["latent_channels"]
+    return output[:, :channels]
 
 
 def _save_ir(model: Any, path: Path) -> None:

@@ -25,6 +25,7 @@ Kind = Literal["full", "hybrid", "weight-only"]
 QUANTISING = (
     "recording the UNet's inputs", "painting for comparison", "quantising the UNet", "measuring the drift",
 )  # fmt: skip
+QUANTISING_VAE = "quantising the VAE"
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w.-]+")
 _ADDRESS = re.compile(r"(?:https?|hf):/{1,2}(?:[^/]+\.[^/]+/)?(?P<id>[\w][\w.-]*/[\w.-]+)?")
 
@@ -90,16 +91,27 @@ def check_request(
 
 
 def stages(
-    loras: Sequence[tuple[str, float]] = (), tiny_vae: object = None, precision: str = "fp16"
+    loras: Sequence[tuple[str, float]] = (),
+    tiny_vae: object = None,
+    precision: str = "fp16",
+    format: str = "openvino",
+    recipe: Recipe | None = None,
 ) -> tuple[str, ...]:
     """What `export_checkpoint` tells its `progress`, in order."""
+    *quantising, drift = QUANTISING
+    vae = (QUANTISING_VAE,) if quantises_vae(format, recipe or Recipe()) else ()
     return (
         "loading the checkpoint",
         *(f"fusing {lora}" for lora, _ in loras),
         *(["loading the tiny VAE"] if tiny_vae is not None else []),
         *(f"{doing} {component}" for component in COMPONENTS for doing in ("exporting", "verifying")),
-        *(QUANTISING if precision == "int8" else ()),
+        *((*quantising, *vae, drift) if precision == "int8" else ()),
     )
+
+
+def quantises_vae(format: str, recipe: Recipe) -> bool:
+    """Whether the VAE is wanted in int8 as well. On ONNX Runtime it stays float, and with `weight-only` all does."""
+    return format == "openvino" and recipe.kind != "weight-only"
 
 
 def check_source(source: object, what: str = "checkpoint") -> None:

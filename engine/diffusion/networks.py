@@ -181,20 +181,27 @@ class UNet:
 
 
 class VAE:
-    """Images to latents and back, in the checkpoint's own scaling. AutoencoderKL and AutoencoderTiny alike."""
+    """Images to latents and back, in the checkpoint's own scaling. AutoencoderKL and AutoencoderTiny alike.
+
+    `encoder` and `decoder` are what runs it; export swaps in ones that record.
+    """
 
     def __init__(self, folder: ModelFolder, backend: Backend, device: Device, threads: int | None, exact: bool) -> None:
-        self._encoder = open_session(folder.component("vae_encoder", backend), backend, device, threads, exact=exact)
-        self._decoder = open_session(folder.component("vae_decoder", backend), backend, device, threads, exact=exact)
+        self.encoder: Session = open_session(
+            folder.component("vae_encoder", backend), backend, device, threads, exact=exact
+        )
+        self.decoder: Session = open_session(
+            folder.component("vae_decoder", backend), backend, device, threads, exact=exact
+        )
         self._channels = folder.latent_channels
         self._scaling_factor = folder.scaling_factor
 
     def encode(self, image: Array) -> Array:
         """(B, 3, H, W) in [-1, 1] -> (B, C, h, w): the mean of the latent distribution, scaled."""
         # With SD1.5's 200 and 400 MB. A new photo begins here; its prompts will want the decoder's, not the encoder's.
-        self._decoder.release()
-        latents = _only_output(self._encoder, {"sample": image})
-        self._encoder.release()
+        self.decoder.release()
+        latents = _only_output(self.encoder, {"sample": image})
+        self.encoder.release()
         if latents.shape[1] == 2 * self._channels:  # mean and log-variance
             latents = latents[:, : self._channels]
         elif latents.shape[1] != self._channels:
@@ -203,7 +210,7 @@ class VAE:
 
     def decode(self, latents: Array) -> Array:
         """(B, C, h, w) -> (B, 3, H, W), clipped to [-1, 1]."""
-        image = _only_output(self._decoder, {"latent_sample": latents / np.float32(self._scaling_factor)})
+        image = _only_output(self.decoder, {"latent_sample": latents / np.float32(self._scaling_factor)})
         return np.clip(image, -1, 1)
 
 
