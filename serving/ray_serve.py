@@ -117,23 +117,25 @@ class _Elsewhere(Service):
     def paint(self, order: Order, job: Job, part: tuple[float, float] = (0.0, 1.0)) -> Answer:
         """See Service."""
         model = self.check(order).name
-        return self._carried_out("paint", replace(order, model=model), model, job)
+        return self._carried_out("paint", replace(order, model=model), model, job, part)
 
     def mask(self, order: MaskOrder, job: Job) -> Answer:
         """See Service."""
-        return self._carried_out("mask", order, next(iter(self.models)), job)
+        return self._carried_out("mask", order, next(iter(self.models)), job, (0.0, 1.0))
 
-    def _carried_out(self, what: _What, order: Order | MaskOrder, model: str, job: Job) -> Answer:
+    def _carried_out(
+        self, what: _What, order: Order | MaskOrder, model: str, job: Job, part: tuple[float, float]
+    ) -> Answer:
         for _ in range(_TRIES):
             try:
-                return self._by_one(what, order, model, job)
+                return self._by_one(what, order, model, job, part)
             except RayActorError:  # nothing has been handed out yet but previews
                 continue
             except _CANCELLED:
                 raise Cancelled("the job was cancelled") from None
         raise BackendUnavailable(f"{_TRIES} engines were lost one after another; look at the cluster's log")
 
-    def _by_one(self, what: _What, order: Order | MaskOrder, model: str, job: Job) -> Answer:
+    def _by_one(self, what: _What, order: Order | MaskOrder, model: str, job: Job, part: tuple[float, float]) -> Answer:
         handle = self._engines.options(stream=True, multiplexed_model_id=model)
         telling = handle.carry_out.remote(what, order, job.owner)
 
@@ -149,7 +151,7 @@ class _Elsewhere(Service):
                     raise seen.error
                 if seen.answer is not None:
                     return seen.answer  # type: ignore[no-any-return]
-                job.progress = seen.progress
+                job.progress = part[0] + seen.progress * (part[1] - part[0])
                 if seen.partials is not None and len(seen.partials) >= len(job.partials):
                     job.partials[:] = seen.partials
                 job.changed()

@@ -89,11 +89,15 @@ def on_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnRay]:
         except httpx.TransportError:
             return False
 
-    until(answers, 120)
-    yield OnRay(cluster, address)
-    serving.terminate()
-    serving.wait(60)
-    cluster.end()
+    try:
+        until(answers, 120)
+        yield OnRay(cluster, address)
+    finally:
+        serving.terminate()
+        try:
+            serving.wait(60)
+        finally:
+            cluster.end()
 
 
 def test_the_official_client_gets_the_picture_that_one_machine_makes(on_ray: OnRay, server: Running) -> None:
