@@ -100,9 +100,9 @@ def quantise(path: Path, format: Format, samples: Sequence[Feeds], recipe: Recip
     samples: what the network is fed in use; `weight-only` looks at none.  Raises ExportFailed.
     """
     try:
-        with _quiet():
+        with quiet():
             if format == "openvino":
-                _save_ir(_quantised(ov.Core().read_model(path), samples, recipe), path)
+                save_ir(_quantised(ov.Core().read_model(path), samples, recipe), path)
             else:
                 ranges = convolution_ranges(path, samples)
                 model = _quantised(load_graph(path), samples, recipe, path.parent)
@@ -144,10 +144,10 @@ def quantise_vae_half(path: Path, feeds: Sequence[Feeds], held_out: Sequence[Fee
     """
     half = path.parent.name
     try:
-        with _quiet():
+        with quiet():
             model, facts = QuantisedVAE(path, feeds, held_out, partial(_seen, path)).fitting()
             if model is not None:
-                _save_ir(model, path)
+                save_ir(model, path)
     except Exception as error:  # NNCF's own have no common base
         raise ExportFailed(f"the {half} could not be quantised ({first_line(error)}); export it as fp16") from error
     if facts["float_layers"]:
@@ -165,7 +165,8 @@ def _seen(path: Path, output: Array) -> Array:
     return output[:, :channels]
 
 
-def _save_ir(model: Any, path: Path) -> None:
+def save_ir(model: ov.Model, path: Path) -> None:
+    """Replaces an IR, whose weights `model` may still be reading."""
     unfinished = path.with_stem(f"{path.stem}.part")
     ov.save_model(model, unfinished)
     unfinished.with_suffix(".bin").replace(path.with_suffix(".bin"))
@@ -180,7 +181,7 @@ def _save_onnx(model: onnx.ModelProto, path: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """NNCF draws its progress on stdout, where data goes."""
     logger = logging.getLogger("nncf")
     level = logger.level

@@ -31,7 +31,7 @@ class QuantisedVAE:
     """A float network, its int8 form, and what lies between them.
 
     path: the float IR.  feeds: what it is fed in use, to calibrate on.  held_out: the same, to measure on.
-    seen: what counts of its output.
+    seen: what counts of its output.  `layers`: the multiplications of each that is in int8, by its name.
     """
 
     def __init__(
@@ -49,9 +49,10 @@ class QuantisedVAE:
             self._float,
             nncf.Dataset(list(feeds)),
             subset_size=len(feeds),
+            preset=nncf.QuantizationPreset.MIXED,  # Swish's values reach far up and hardly below zero: 3.5 dB
             ignored_scope=_FLOAT,
         )
-        self._work = _multiplications(self._int8, held_out[0])
+        self.layers = _multiplications(self._int8, held_out[0])
 
     def fitting(self) -> tuple[ov.Model | None, dict[str, Any]]:
         """The network with as many layers in int8 as `LEAST_PSNR` allows, and what was measured, for the manifest.
@@ -65,36 +66,36 @@ class QuantisedVAE:
         kept: list[str] = []
         if psnr < LEAST_PSNR:
             noise = self._noise_of_layers()
-            order = sorted(noise, key=lambda name: noise[name] / self._work[name], reverse=True)
+            order = sorted(noise, key=lambda name: noise[name] / self.layers[name], reverse=True)
             # By how much the noise must shrink, as a share of that of all layers together.
             allowed = 10 ** ((psnr - LEAST_PSNR) / 10) * sum(noise.values())
             while psnr < LEAST_PSNR and len(kept) < len(order):
                 while len(kept) < len(order) and (sum(noise[name] for name in order[len(kept) :]) > allowed):
                     kept = order[: len(kept) + 1]
-                psnr = self._psnr(self._with_float(kept), self._held_out, references)
+                psnr = self._psnr(self.with_float(kept), self._held_out, references)
                 allowed *= 0.8
-        work = sum(self._work.values())
-        share = 1 - sum(self._work[name] for name in kept) / work if work else 0.0
+        work = sum(self.layers.values())
+        share = 1 - sum(self.layers[name] for name in kept) / work if work else 0.0
         is_worth_it = share >= LEAST_SHARE
         facts = {
             "psnr": round(psnr, 1),
             "share_in_int8": round(share, 3) if is_worth_it else 0.0,
             "float_layers": [_layer(name) for name in sorted(kept)],
         }
-        return (self._with_float(kept) if is_worth_it else None), facts
+        return (self.with_float(kept) if is_worth_it else None), facts
 
     def _noise_of_layers(self) -> dict[str, float]:
         """Mean squared error that each layer in int8 adds when all others are float."""
         feeds = [{name: _crop(value) for name, value in self._held_out[0].items()}]
         reference = [self._output(self._float, feeds[0])]
         noise = {}
-        for i, name in enumerate(self._work):
-            self._progress(f"layer {i + 1} of {len(self._work)}")
-            others = [other for other in self._work if other != name]
-            noise[name] = _error(self._output(self._with_float(others), feeds[0]), reference[0])
+        for i, name in enumerate(self.layers):
+            self._progress(f"layer {i + 1} of {len(self.layers)}")
+            others = [other for other in self.layers if other != name]
+            noise[name] = _error(self._output(self.with_float(others), feeds[0]), reference[0])
         return noise
 
-    def _with_float(self, layers: Iterable[str]) -> ov.Model:
+    def with_float(self, layers: Iterable[str]) -> ov.Model:
         """The int8 network with some layers as they were."""
         model = self._int8.clone()
         originals = {node.get_friendly_name(): node for node in self._float.clone().get_ops()}
