@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +169,8 @@ class _Workers:
             if task is None:
                 return
             try:
-                self._running[self._pool.submit(worker.work, *task)] = task
+                with _without_interrupts():
+                    self._running[self._pool.submit(worker.work, *task)] = task
             except BrokenProcessPool:  # a worker has died since the last one was handed over
                 self._lost.append(task)
 
@@ -175,10 +179,29 @@ class _Workers:
         for _ in range(_TRIES):
             with self._started(1) as pool:
                 try:
-                    return pool.submit(worker.work, row, of_row).result()
+                    with _without_interrupts():
+                        future = pool.submit(worker.work, row, of_row)
+                    return future.result()
                 except BrokenProcessPool:
                     continue
         return died(row, of_row)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes that are begun in the block do not hear Ctrl-C before they have said that they will not.
+
+    A terminal sends it to all of a group; one that is still importing then would end, and its photo count as failed.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # when it begins it lets the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def died(row: Row, of_row: str) -> dict[str, Any]:

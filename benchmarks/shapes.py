@@ -21,8 +21,6 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     UNet2DConditionModel,
 )
-from optimum.exporters.openvino import main_export
-from optimum.intel.openvino.configuration import OVConfig
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -96,6 +94,10 @@ class Folders:
         return self._made(f"onnx-int8-{recipe_key()}", lambda out: self._quantised(self.onnx, out, "onnx"))
 
     def _by_optimum(self, out: Path) -> None:
+        # Here, for without a home folder they cannot be imported, which `cyclorama.export` says in a sentence.
+        from optimum.exporters.openvino import main_export
+        from optimum.intel.openvino.configuration import OVConfig
+
         main_export(
             str(self.checkpoint), out, task="inpainting", library_name="diffusers", ov_config=OVConfig(dtype="fp16"),
             convert_tokenizer=True,

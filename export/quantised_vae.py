@@ -40,11 +40,10 @@ class QuantisedVAE:
         feeds: Sequence[Feeds],
         held_out: Sequence[Feeds],
         seen: Callable[[Array], Array],
-        progress: Callable[[str], None] = lambda stage: None,
     ) -> None:
         self._core = ov.Core()
         self._float = self._core.read_model(path)
-        self._held_out, self._seen, self._progress = held_out, seen, progress
+        self._held_out, self._seen = held_out, seen
         self._int8 = nncf.quantize(
             self._float,
             nncf.Dataset(list(feeds)),
@@ -89,8 +88,7 @@ class QuantisedVAE:
         feeds = [{name: _crop(value) for name, value in self._held_out[0].items()}]
         reference = [self._output(self._float, feeds[0])]
         noise = {}
-        for i, name in enumerate(self.layers):
-            self._progress(f"layer {i + 1} of {len(self.layers)}")
+        for name in self.layers:
             others = [other for other in self.layers if other != name]
             noise[name] = _error(self._output(self.with_float(others), feeds[0]), reference[0])
         return noise

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
@@ -31,6 +32,7 @@ from cyclorama.batch.run import _Workers
 from cyclorama.cli import main
 
 FAST = ("-p", "a sandy beach", "--steps", "1", "--size", "128")
+SLOWER = ("-p", "a sandy beach", "--steps", "20", "--size", "128")  # for a test's process may be kept waiting a second
 
 
 def batch(*words: object) -> Result:
@@ -95,9 +97,24 @@ def test_killed_again_and_again_it_makes_the_same_bytes(photos: Path, tmp_path: 
     assert not list(killed.rglob("*.part"))
 
 
+def test_ctrl_c_while_workers_begin_fails_no_photo(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "cyclorama", "batch", str(photos), "-o", str(out), "--workers", "2", *FAST]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        begun = psutil.Process(process.pid)
+        while sum("spawn_main" in " ".join(child.cmdline()) for child in begun.children()) < 2:
+            assert process.poll() is None
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    assert "0 failed" in said
+    assert "Traceback" not in said
+
+
 def test_ctrl_c_finishes_what_runs_and_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "cyclorama", "batch", str(photos), "-o", str(out), *FAST]
+    command = [sys.executable, "-m", "cyclorama", "batch", str(photos), "-o", str(out), *SLOWER]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         while not list(out.glob("*.png")):
             assert process.poll() is None
@@ -109,7 +126,7 @@ def test_ctrl_c_finishes_what_runs_and_says_how_to_go_on(photos: Path, tmp_path:
     assert "Traceback" not in said
     done = {record["output"] for record in records(out) if record["state"] == "done"}
     assert {file.name for file in out.glob("*.png")} == done
-    assert batch(photos, "-o", out, *FAST).exit_code == 3
+    assert batch(photos, "-o", out, *SLOWER).exit_code == 3
     assert len(digests(out)) == 10
 
 
