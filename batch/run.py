@@ -191,7 +191,8 @@ class _Workers:
 def _without_interrupts() -> Iterator[None]:
     """Processes that are begun in the block do not hear Ctrl-C before they have said that they will not.
 
-    A terminal sends it to all of a group; one that is still importing then would end, and its photo count as failed.
+    A terminal sends it to all of a group; one that is still importing would end, and with it the whole pool, so that
+    photos that other workers have in hand would not be finished.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

@@ -84,7 +84,7 @@ def export(
     for component, error in manifest["verification"]["max_relative_error"].items():
         is_int8 = manifest["precision"][component] == "int8"
         if is_int8 and component in halves:
-            remark(f"{component} in int8 gives what the float one does to {halves[component]['psnr']} dB")
+            remark(f"{component} in int8 agrees with the float one to {halves[component]['psnr']} dB")
         else:
             how = "in int8 differs from PyTorch by up to" if is_int8 else "agrees with PyTorch within"
             remark(f"{component} {how} {error:.1e} of its range")

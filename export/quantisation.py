@@ -154,7 +154,7 @@ def quantise_vae_half(path: Path, feeds: Sequence[Feeds], held_out: Sequence[Fee
     if facts["float_layers"]:
         layers = ", ".join(facts["float_layers"])
         what = "these layers stay" if model is not None else "the whole stays"
-        note(f"{half}: {what} float, for in int8 it would be off by more than {LEAST_HALF_PSNR:g} dB: {layers}")
+        note(f"{half}: {what} float, for with them in int8 it would stay below {LEAST_HALF_PSNR:g} dB: {layers}")
     return facts
 
 

@@ -97,7 +97,7 @@ def test_killed_again_and_again_it_makes_the_same_bytes(photos: Path, tmp_path: 
     assert not list(killed.rglob("*.part"))
 
 
-def test_ctrl_c_while_workers_begin_fails_no_photo(photos: Path, tmp_path: Path) -> None:
+def test_ctrl_c_while_workers_begin_ends_none_of_them(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "cyclorama", "batch", str(photos), "-o", str(out), "--workers", "2", *FAST]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
