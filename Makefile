@@ -4,7 +4,7 @@ PHOTO ?= docs/photos/astronaut.jpg
 PROMPT ?= a sandy beach at sunset
 OUT ?= out/demo.png
 
-.PHONY: demo test check browser space format nano pictures screenshots fuzz kills soak audit lock clean
+.PHONY: demo test check browser space format nano pictures screenshots fuzz kills full soak audit lock clean
 
 demo: $(VENV)/.runtime  ## the main job on a shipped photo, with the embedded model
 	@mkdir -p $(dir $(OUT))
@@ -75,6 +75,9 @@ fuzz: $(VENV)/.dev  ## 10,000 spoilt files and requests; SEED=N for others
 
 kills: $(VENV)/.dev  ## every command killed at random moments; SEED=N for others
 	$(VENV)/bin/python -m tests.reliability.kills --seed $(or $(SEED),0)
+
+full: $(VENV)/.dev  ## every command on disks that fill up (Linux); SEED=N for others
+	$(VENV)/bin/python -m tests.reliability.full --seed $(or $(SEED),0)
 
 soak: $(VENV)/.dev  ## 900 requests to one process: memory, descriptors, threads and files stay
 	mkdir -p out

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from cyclorama.serving.errors import LATER, NoRoom
 from cyclorama.serving.requests import Refused, from_json
 
 _MOST_PARTS = 64  # fields and files of a form, each
@@ -21,7 +22,7 @@ _MOST_TEXT = 256 * 1024  # bytes of a text field
 async def read_parts(request: Request, most_bytes: int, seconds: float) -> list[tuple[str, Any]]:
     """Names and values of a form or a JSON body.
 
-    most_bytes: that it may have.  seconds: in which it must have come. Raises Refused and HTTPException.
+    most_bytes: that it may have.  seconds: in which it must have come. Raises Refused, NoRoom and HTTPException.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
@@ -49,6 +50,8 @@ async def read_parts(request: Request, most_bytes: int, seconds: float) -> list[
             408, f"the request did not arrive within {seconds:g} s",
             {"connection": "close", "x-should-retry": "false"},
         ) from None  # fmt: skip
+    except OSError as error:  # a large file of a form waits in the folder of temporary ones
+        raise NoRoom(f"the upload could not be kept ({error.strerror}); {LATER}") from None
 
 
 async def _body(request: Request, most_bytes: int) -> bytes:

@@ -41,6 +41,15 @@ def refusal(message: str, status: int, headers: dict[str, str] | None = None) ->
     return JSONResponse(shape(message, status), status, headers)
 
 
+LATER = "try again later, or tell whoever runs this"
+
+
+class NoRoom(CycloramaError):
+    """The disk has no room for what came or was made, or it is larger than all that may be kept."""
+
+    code = "no_room"
+
+
 def described(error: BaseException, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, body and headers for an error of ours, or for a fault."""
     headers: dict[str, str] = {}
@@ -53,6 +62,8 @@ def described(error: BaseException, request_id: str) -> tuple[int, dict[str, Any
         status, headers = 503, {"retry-after": str(_DRAINED)}
     elif isinstance(error, DeadlineExceeded):
         status, headers = 503, {"x-should-retry": "false"}
+    elif isinstance(error, NoRoom):
+        status = 507
     elif isinstance(error, InvalidOptions | BadImage | Cancelled):
         status = 400
     return status, shape(str(error), status, error.option, error.code), headers

@@ -63,7 +63,7 @@ class Metrics:
         """The same work, counted."""
 
         def counted(job: Job) -> Answer:
-            self._wait.observe(time.time() - job.created)
+            self._wait.observe(max(0.0, time.time() - job.created))  # the clock may have been set back
             answer = work(job)
             self._pictures.inc(len(answer.pictures))
             stages = answer.facts.get("seconds", {})

@@ -22,8 +22,9 @@ from typing import Any
 
 from PIL import Image
 
-from cyclorama import BadImage, CycloramaError, Photo
+from cyclorama import BadImage, Photo
 from cyclorama.models.atomic import write_atomically
+from cyclorama.serving.errors import LATER, NoRoom
 from cyclorama.serving.service import Answer
 
 MOST_RESULTS = 24
@@ -33,12 +34,6 @@ _PREVIEW_SIDE, _THUMBNAIL_SIDE = 2048, 320  # pixels of the longer side
 _FILES = re.compile(
     r"(photo-\d+|backdrop-\d+|result-\d+)(\.preview|\.thumbnail)?\.(jpg|webp|png)|mask-[0-9a-f]{16}\.png"
 )
-
-
-class NoRoom(CycloramaError):
-    """A photo that is larger than all that is kept here together."""
-
-    code = "no_room"
 
 
 @dataclass(frozen=True)
@@ -148,16 +143,19 @@ class Visits:
         return changed
 
     def bring_backdrop(self, visit: Visit, data: bytes, picture: Photo) -> Visit | None:
-        """Keeps a picture to go behind the subject, in place of the one before it."""
+        """Keeps a picture to go behind the subject, in place of the one before it. Raises NoRoom."""
         small = _reduced(picture, _THUMBNAIL_SIDE, "jpeg")
         self._make_room(len(data))
         with self._lock:
-            changed = self.change(visit, lambda one: replace(one, backdrop=one.backdrop + 1))
-            if changed is not None:
-                for old in (self.folder / visit.id).glob("backdrop-*"):
-                    old.unlink(missing_ok=True)
-                self._put(changed, f"backdrop-{changed.backdrop}", data)
-                self._put(changed, f"backdrop-{changed.backdrop}.thumbnail.jpg", small)
+            found = self.find(visit.id)
+            if found is None:
+                return None
+            number, before = found.backdrop + 1, list((self.folder / found.id).glob("backdrop-*"))
+            self._put(found, f"backdrop-{number}", data)
+            self._put(found, f"backdrop-{number}.thumbnail.jpg", small)
+            changed = self.change(found, lambda one: replace(one, backdrop=number))
+            for old in before:
+                old.unlink(missing_ok=True)
         return changed
 
     def add(self, visit: Visit, answer: Answer, wish: dict[str, Any], job: str = "") -> None:
@@ -252,7 +250,10 @@ class Visits:
             raise BadImage("the picture is kept no longer; choose it again", option="image") from None
 
     def _put(self, visit: Visit, name: str, data: bytes) -> None:
-        write_atomically(self.folder / visit.id / name, data, 0o600)
+        try:
+            write_atomically(self.folder / visit.id / name, data, 0o600)
+        except OSError as error:
+            raise NoRoom(f"the picture could not be kept ({error.strerror}); {LATER}") from None
 
     def _write(self, visit: Visit) -> None:
         facts = asdict(visit)
@@ -274,6 +275,8 @@ class Visits:
                 nbytes = sum(file.stat().st_size for file in folder.iterdir())
             except OSError:
                 continue
+            if age < 0:  # the clock was set back: what nobody asks for any more would stay until then
+                _touch(folder)
             if age > self.seconds:
                 shutil.rmtree(folder, ignore_errors=True)
             else:

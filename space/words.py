@@ -192,7 +192,7 @@ _ERRORS: dict[str, tuple[str, str]] = {
         "The server is being restarted. Your photo and pictures are kept; try again in a moment.",
         "Der Server startet gerade neu. Foto und Bilder bleiben da; versuch es gleich noch einmal.",
     ),
-    "no_room": ("There is no room for this photo: {error}", "Für dieses Foto ist kein Platz: {error}"),
+    "no_room": ("There is no room here: {error}", "Hier ist kein Platz: {error}"),
     "too_large": ("This file is too large: {error}", "Diese Datei ist zu groß: {error}"),
     "internal_error": (
         "Something failed here, and it is in the server's log. Your photo and pictures are kept.",

@@ -5,8 +5,11 @@ torch and its kin are imported by those tests only that compare with them.
 
 from __future__ import annotations
 
+import resource
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,14 @@ def nano_both(nano_openvino: Path, nano_onnx: Path, tmp_path: Path) -> Path:
     for component in ("text_encoder", "unet", "vae_encoder", "vae_decoder"):
         shutil.copy(nano_onnx / component / "model.onnx", folder / component)
     return folder
+
+
+@contextmanager
+def small_files(most_bytes: int) -> Iterator[None]:
+    """No file of this process can be made larger, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

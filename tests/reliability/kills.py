@@ -5,20 +5,14 @@ A finding is a half file, a lost one, a traceback in the next run, or another re
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -28,47 +22,14 @@ from PIL import Image
 from cyclorama.batch.journal import records
 from cyclorama.models.catalogue import embedded
 from tests.checkpoints import make_checkpoint
-from tests.conftest import PHOTOS, ROOT
+from tests.conftest import PHOTOS
 from tests.hub import Hub, serve
 from tests.reliability.soak import is_ready
+from tests.reliability.trials import Account, Trial, digest, is_same, report, run, whole
 
 _BATCH, _BROKEN, _BATCH_KILLS = 300, 12, 20
 _FAST = ("-p", "a sandy beach", "--steps", "1", "--size", "128", "--seed", "3")
 _NAMES = ("cat", "coffee", "astronaut", "bowl", "drum")
-
-
-@dataclass
-class Account:
-    """What was tried and what came of it."""
-
-    kills: int = 0
-    midway: int = 0
-    findings: list[str] = field(default_factory=list)
-
-    def check(self, is_so: bool, told: str) -> None:
-        if not is_so:
-            self.findings.append(told)
-
-
-Trial = Callable[[Path, random.Random, Account, int], None]
-
-
-def _run(words: list[str], home: Path, **variables: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "CYCLORAMA_HOME": str(home), "HF_HUB_DISABLE_XET": "1", **variables}
-    return subprocess.Popen(
-        [sys.executable, "-m", "cyclorama", *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT, start_new_session=True,
-    )  # fmt: skip
-
-
-def _whole(words: list[str], home: Path, account: Account, code: int = 0, **variables: str) -> float:
-    """Runs to its end, and how many seconds that took."""
-    start = time.monotonic()
-    process = _run(words, home, **variables)
-    _, said = process.communicate(timeout=1200)
-    account.check(process.returncode == code, f"{' '.join(words[:2])} ended with {process.returncode}: {said[-300:]}")
-    account.check("Traceback" not in said, f"{' '.join(words[:2])}: {said[-600:]}")
-    return time.monotonic() - start
 
 
 def _killed(process: subprocess.Popen[str], seconds: float, account: Account) -> bool:
@@ -80,27 +41,23 @@ def _killed(process: subprocess.Popen[str], seconds: float, account: Account) ->
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    account.kills += 1
+    account.times += 1
     return process.returncode == -signal.SIGKILL
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def generate(folder: Path, chance: random.Random, account: Account, times: int) -> None:
     """Over a picture that is there already: the old one or the new one stays, whole."""
     out, home = folder / "out.png", folder / "home"
     words = ["generate", str(PHOTOS / "cat.jpg"), *_FAST, "-o", str(out)]
-    _whole(words, home, account)
-    seconds, new = _whole(words, home, account), _digest(out)
+    whole(words, home, account)
+    seconds, new = whole(words, home, account), digest(out)
     Image.new("RGB", (8, 8)).save(folder / "old.png")
     for _ in range(times):
         shutil.copy(folder / "old.png", out)
-        _killed(_run(words, home), chance.uniform(0, seconds), account)
-        account.check(_digest(out) in (new, _digest(folder / "old.png")), "generate: half a picture")
-    _whole(words, home, account)
-    account.check(_digest(out) == new, "generate: another picture after the kills")
+        _killed(run(words, home), chance.uniform(0, seconds), account)
+        account.check(digest(out) in (new, digest(folder / "old.png")), "generate: half a picture")
+    whole(words, home, account)
+    account.check(digest(out) == new, "generate: another picture after the kills")
 
 
 def batch(folder: Path, chance: random.Random, account: Account, times: int) -> None:
@@ -111,16 +68,16 @@ def batch(folder: Path, chance: random.Random, account: Account, times: int) -> 
         image = Image.open(PHOTOS / f"{_NAMES[number % len(_NAMES)]}.jpg")
         x, y = chance.randrange(image.width // 8), chance.randrange(image.height // 8)
         image.crop((x, y, image.width - x, image.height - y)).resize((240, 200)).save(photos / f"{number:03d}.jpg")
-    whole = (PHOTOS / "cat.jpg").read_bytes()
+    cat = (PHOTOS / "cat.jpg").read_bytes()
     for number in range(_BROKEN):
-        (photos / f"broken-{number:02d}.jpg").write_bytes(whole[: chance.randrange(len(whole) // 2)])
+        (photos / f"broken-{number:02d}.jpg").write_bytes(cat[: chance.randrange(len(cat) // 2)])
     unbroken, out = folder / "unbroken", folder / "out"
     words = ["batch", str(photos), *_FAST, "--workers", "2", "--threads", "1"]
-    seconds = _whole([*words, "-o", str(unbroken)], home, account, code=3)
+    seconds = whole([*words, "-o", str(unbroken)], home, account, code=3)
     for _ in range(times):
-        _killed(_run([*words, "-o", str(out)], home), chance.uniform(1, max(2.0, 2 * seconds / times)), account)
-    _whole([*words, "-o", str(out)], home, account, code=3)
-    made, wanted = ({file.name: _digest(file) for file in where.glob("*.png")} for where in (out, unbroken))
+        _killed(run([*words, "-o", str(out)], home), chance.uniform(1, max(2.0, 2 * seconds / times)), account)
+    whole([*words, "-o", str(out)], home, account, code=3)
+    made, wanted = ({file.name: digest(file) for file in where.glob("*.png")} for where in (out, unbroken))
     account.check(made.keys() == wanted.keys(), f"batch: {len(wanted.keys() - made.keys())} missing")
     other = [name for name in made if made[name] != wanted.get(name)]
     account.check(not other, f"batch: other bytes in {other[:5]}")
@@ -128,7 +85,7 @@ def batch(folder: Path, chance: random.Random, account: Account, times: int) -> 
     account.check(told.keys() == wanted.keys(), "batch: the journal and the folder differ")
     # A picture whose line was not written yet when all was killed is made again: the file stays one.
     twice = sum(told.values()) - len(told)
-    account.check(twice <= 2 * account.kills, f"batch: {twice} done twice")
+    account.check(twice <= 2 * account.times, f"batch: {twice} done twice")
     account.check(not list(out.rglob("*.part")), "batch: parts of files are left")
 
 
@@ -137,34 +94,29 @@ def pull(folder: Path, chance: random.Random, account: Account, times: int) -> N
     home, nano = folder / "home", embedded("nano")
     words = ["models", "pull", "me/nano"]
     with serve(Hub({"me/nano": nano})) as hub:
-        seconds = _whole(words, home, account, HF_ENDPOINT=hub.url)
+        seconds = whole(words, home, account, HF_ENDPOINT=hub.url)
         listed = home / "models" / "me--nano"
         for _ in range(times):
             if listed.exists():  # and there would be nothing to do
                 shutil.rmtree(home)
-            _killed(_run(words, home, HF_ENDPOINT=hub.url), chance.uniform(0, seconds), account)
-            account.check(not listed.exists() or _same(listed, nano), "pull: half a model has its name")
-        _whole(words, home, account, HF_ENDPOINT=hub.url)
-        _whole(["models", "verify", "me/nano"], home, account)
-
-
-def _same(one: Path, other: Path) -> bool:
-    names = [path.relative_to(other) for path in other.rglob("*") if path.is_file()]
-    return all((one / name).is_file() and _digest(one / name) == _digest(other / name) for name in names)
+            _killed(run(words, home, HF_ENDPOINT=hub.url), chance.uniform(0, seconds), account)
+            account.check(not listed.exists() or is_same(listed, nano), "pull: half a model has its name")
+        whole(words, home, account, HF_ENDPOINT=hub.url)
+        whole(["models", "verify", "me/nano"], home, account)
 
 
 def export(folder: Path, chance: random.Random, account: Account, times: int) -> None:
     """A checkpoint to a model folder: there whole, or not at all."""
     checkpoint, out, home = make_checkpoint(folder / "tiny"), folder / "model", folder / "home"
     words = ["export", str(checkpoint), str(out), "--format", "onnx"]
-    seconds = _whole(words, home, account)
-    whole = {path.name for path in out.rglob("*")}
+    seconds = whole(words, home, account)
+    names = {path.name for path in out.rglob("*")}
     for _ in range(times):
         shutil.rmtree(out, ignore_errors=True)
-        if _killed(_run(words, home), chance.uniform(0, seconds), account) and out.exists():
-            account.check({path.name for path in out.rglob("*")} == whole, "export: half a model has its name")
+        if _killed(run(words, home), chance.uniform(0, seconds), account) and out.exists():
+            account.check({path.name for path in out.rglob("*")} == names, "export: half a model has its name")
     shutil.rmtree(out, ignore_errors=True)
-    _whole(words, home, account)
+    whole(words, home, account)
     left = [path.name for path in folder.iterdir() if path not in (checkpoint, out, home)]
     account.check(not left, f"export: {left} are left")
 
@@ -177,7 +129,7 @@ def server(folder: Path, chance: random.Random, account: Account, times: int) ->
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     for number in range(times + 1):
-        process = _run(["serve", "--port", str(port), "--no-page"], home)
+        process = run(["serve", "--port", str(port), "--no-page"], home)
         if number % 5 == 4 and number < times:  # while it loads
             _killed(process, chance.uniform(0, 2), account)
             continue
@@ -209,31 +161,13 @@ _TRIALS: dict[str, tuple[Trial, int]] = {
 }  # fmt: skip
 
 
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="cyclorama-kills-") as folder:
-        yield Path(folder)
-
-
 @click.command()
 @click.option("--seed", default=0, show_default=True, help="Of the moments.")
 @click.option("--times", type=click.IntRange(1), help="Kills of each; default: 10 to 50.")
 @click.argument("what", nargs=-1, type=click.Choice(list(_TRIALS)))
 def main(seed: int, times: int | None, what: tuple[str, ...]) -> None:
     """Kill, look, and print a table in Markdown. Ends with 1 where there are findings."""
-    click.echo("| | kills | of them before it was done | findings | seconds |\n|---|---|---|---|---|")
-    found = []
-    for name in what or _TRIALS:
-        trial, usual = _TRIALS[name]
-        account, start = Account(), time.monotonic()
-        with _scratch() as folder:
-            trial(folder, random.Random(f"{name} {seed}"), account, times or usual)
-        found += account.findings
-        spent = time.monotonic() - start
-        click.echo(f"| {name} | {account.kills} | {account.midway} | {len(account.findings)} | {spent:.0f} |")
-    for told in found:
-        click.echo(told, err=True)
-    sys.exit(bool(found))
+    report("kills", "of them before it was done", {name: _TRIALS[name] for name in what or _TRIALS}, seed, times)
 
 
 if __name__ == "__main__":

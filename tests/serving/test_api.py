@@ -23,7 +23,7 @@ from cyclorama.serving.guard import Tokens
 from cyclorama.serving.jobs import JobQueue
 from cyclorama.serving.requests import EDIT
 from cyclorama.serving.service import Service
-from tests.conftest import PHOTOS
+from tests.conftest import PHOTOS, small_files
 from tests.serving.conftest import Running, running
 
 CAT = (PHOTOS / "cat.jpg").read_bytes()
@@ -454,6 +454,17 @@ def test_large_bodies_are_refused_before_they_are_read(service: Service) -> None
 
         answer = server.post(content=chunks(), headers={"content-type": "multipart/form-data; boundary=b"})
         refused(answer, None, 413)
+
+
+def test_an_upload_that_the_disk_has_no_room_for(service: Service) -> None:
+    """One of more than a megabyte waits in a temporary file."""
+    large = b"x" * 3_000_000
+    with running(service, JobQueue()) as server:
+        with small_files(500_000):
+            answer = edit(server, image=large)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (507, "no_room")
+        assert "could not be kept" in answer.json()["error"]["message"]
+        refused(edit(server, image=large), "image")
 
 
 def test_a_slow_upload_ends(service: Service) -> None:

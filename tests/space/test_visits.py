@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from cyclorama import BadImage, load_photo
+from cyclorama.serving.errors import NoRoom
 from cyclorama.serving.service import Answer
-from cyclorama.space.visits import MOST_RESULTS, NoRoom, Visit, Visits
-from tests.conftest import PHOTOS
+from cyclorama.space.visits import MOST_RESULTS, Visit, Visits
+from tests.conftest import PHOTOS, small_files
 
 CAT = (PHOTOS / "cat.jpg").read_bytes()
 
@@ -128,3 +129,27 @@ def test_a_damaged_visit_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / visit.id / "visit.json").write_text(text)
     assert visits.find(visit.id) is None
     assert brought(visits, visit).id != visit.id
+
+
+def test_a_full_disk_loses_nothing_that_was_there(tmp_path: Path) -> None:
+    visits = Visits(tmp_path)
+    visit = visits.bring_backdrop(brought(visits), CAT, load_photo(CAT))
+    assert visit is not None
+    with small_files(8192):
+        with pytest.raises(NoRoom, match="could not be kept"):
+            brought(visits, visit)
+        with pytest.raises(NoRoom, match="could not be kept"):
+            visits.bring_backdrop(visit, CAT, load_photo(CAT))
+    found = visits.find(visit.id)
+    assert found == visit
+    assert visits.photo(found) == visits.backdrop(found) == CAT
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_clock_set_back_keeps_no_visit_for_longer(tmp_path: Path) -> None:
+    visits = Visits(tmp_path, seconds=3600)
+    visit = brought(visits)
+    os.utime(tmp_path / visit.id, times=(time.time() + 86400,) * 2)  # as it was left before the clock was set back
+    visits.sweep()
+    assert (tmp_path / visit.id).stat().st_mtime <= time.time() + 1
+    assert visits.find(visit.id) is not None
