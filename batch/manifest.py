@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from cyclorama.batch.located import located, reading
 from cyclorama.engine.checks import checked_values, declared, one_of, shown
 from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.files import FORMATS
@@ -20,7 +21,8 @@ PHOTO_ENDINGS = frozenset(
 )
 _TABLES = (".csv", ".jsonl")
 _OWN = ("photo", "output", "background", "preset")
-_FILES = ("mask", "keep", "drop")
+MASKS = ("mask", "keep", "drop")
+"""Options that name a picture of the photo's size."""
 OPTIONS: dict[str, type] = {
     own.name: kind
     for kind in (SceneOptions, GenerationOptions, CountOptions, EncodeOptions)
@@ -29,7 +31,7 @@ OPTIONS: dict[str, type] = {
 }
 """Columns that are options of the engine's, and the class that declares each."""
 
-_TEXTS = (*_FILES, "mask_model", "background", "preset")
+_TEXTS = (*MASKS, "mask_model", "background", "preset")
 _OUTPUT = re.compile(r"(?:(?!\.)[^/\\\0]+/)*(?!\.)[^/\\\0]+")
 _ENCODING = [own.name for own in fields(EncodeOptions) if own.name != "format"]
 
@@ -71,7 +73,8 @@ def _rows(sources: Sequence[Path], common: Mapping[str, Any], ending: str) -> It
         yield from _of_table(sources[0], common, ending)
         return
     for source in sources:
-        found = sorted(_photos(source)) if source.is_dir() else [source]
+        with reading(source):
+            found = sorted(_photos(source)) if source.is_dir() else [source]
         if not found:
             raise InvalidOptions(f"{source} holds no photos")
         for photo in found:
@@ -84,7 +87,7 @@ def _photos(folder: Path) -> Iterator[Path]:
 
 def _of_table(table: Path, common: Mapping[str, Any], ending: str) -> Iterator[Row]:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
+        with reading(table), table.open(encoding="utf-8-sig", newline="") as file:
             for line, given in _csv(file, table) if table.suffix.lower() == ".csv" else _jsonl(file, table):
                 yield _row(given, table.parent, common, ending, f"{table.name}, line {line}", line)
     except OSError as error:
@@ -150,7 +153,7 @@ def _row(given: dict[str, Any], folder: Path, common: Mapping[str, Any], ending:
     try:
         if not isinstance(given.get("photo"), str) or "\0" in given["photo"]:
             raise InvalidOptions("there is no photo", option="photo")
-        photo = folder / given.pop("photo")
+        photo = located(given.pop("photo"), folder)
         output = given.pop("output", None) or f"{photo.stem}{ending}"
         check_output_name(output)
         options = {**common, **given}
@@ -172,8 +175,8 @@ def _text(name: str, value: object, folder: Path) -> str | Path:
         raise InvalidOptions(f"{name} must be text, got {shown(value)}", option=name)
     if name == "preset":
         return one_of(name, value, PRESETS)
-    if name in _FILES or (name == "mask_model" and value.endswith(".onnx")):
-        return folder / value
+    if name in MASKS or (name == "mask_model" and value.endswith(".onnx")):
+        return located(value, folder)
     return str(folder / value) if name == "background" and (folder / value).is_file() else value
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import pickle
-import shutil
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -20,9 +19,10 @@ import ray
 import ray.data
 
 from cyclorama.batch import worker
+from cyclorama.batch.located import remove, whole, write
 from cyclorama.batch.run import Task, died
 from cyclorama.batch.worker import REVIEW, How, thumbnail_name
-from cyclorama.engine.errors import BackendUnavailable
+from cyclorama.engine.errors import BackendUnavailable, CannotWrite
 
 _BLOCKS = 5_000  # at most; a block is what an actor is given, and it is told of when the whole of it is done
 _TRIES = 3  # of a row whose actor died: once or twice it may have been the machine
@@ -31,7 +31,7 @@ _CONNECT = 5.0  # seconds
 
 
 class RayWorkers:
-    """Actors that hold one engine each. Photos and pictures lie in folders that all machines share.
+    """Actors that hold one engine each. Photos and pictures lie where all machines find them.
 
     address: of the cluster, `auto` for the one of this machine.  count: of actors; None: as many as the cluster holds.
     Ray replaces an actor that died and gives its block to another; a row whose actor dies again and again fails.
@@ -40,7 +40,7 @@ class RayWorkers:
 
     def __init__(self, how: How, count: int | None, address: str) -> None:
         model = how.model.absolute() if isinstance(how.model, Path) else how.model
-        self._how, self._count = replace(how, folder=how.folder.absolute(), model=model), count
+        self._how, self._count = replace(how, folder=whole(how.folder), model=model), count
         self._attempts = self._how.folder / REVIEW / _ATTEMPTS
         for name in ("ray", "ray.data"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -66,11 +66,10 @@ class RayWorkers:
 
     def records(self, due: Iterable[Task]) -> Iterator[dict[str, Any]]:
         """Of all rows, as they are done."""
-        tasks = [pickle.dumps((self._how, (replace(row, photo=row.photo.absolute()), of_row))) for row, of_row in due]
+        tasks = [pickle.dumps((self._how, (replace(row, photo=whole(row.photo)), of_row))) for row, of_row in due]
         if not tasks:
             return
-        shutil.rmtree(self._attempts, ignore_errors=True)  # of a run that was killed
-        self._attempts.mkdir(parents=True, exist_ok=True)
+        remove(self._attempts)  # of a run that was killed
         dataset = ray.data.from_items(tasks, override_num_blocks=min(len(tasks), _BLOCKS)).map_batches(
             _Actor,
             batch_size=1,
@@ -81,7 +80,7 @@ class RayWorkers:
         )
         for made in dataset.iter_rows():
             yield json.loads(made["record"])
-        shutil.rmtree(self._attempts, ignore_errors=True)
+        remove(self._attempts)
 
     def rest(self) -> Iterator[dict[str, Any]]:
         """Nothing: what runs on other machines is given up, and made again the next time."""
@@ -104,14 +103,22 @@ class _Actor:
             self._worker = worker.Worker(how)
         row, of_row = task
         attempts = how.folder / REVIEW / _ATTEMPTS / thumbnail_name(row.output)
-        with suppress(OSError):  # without a place to count in there is none for pictures, and that the worker tells
-            with attempts.open("ab") as file:
-                file.write(b".")
-            if attempts.stat().st_size > _TRIES:
+        with suppress(OSError, CannotWrite):  # where none can be counted no picture can be written: the worker says so
+            before = _content(attempts)
+            write(attempts, before + b".")
+            if len(before) >= _TRIES:
                 return died(row, of_row)
         record = self._worker.make(row, of_row)
-        attempts.unlink(missing_ok=True)
+        with suppress(OSError):
+            attempts.unlink(missing_ok=True)
         return record
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _check_reachable(address: str) -> None:

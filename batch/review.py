@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from cyclorama.batch.journal import records
+from cyclorama.batch.located import contents, write
 from cyclorama.batch.worker import REVIEW, thumbnail_name
-from cyclorama.engine.files import write_whole
 
 NAME = "review.html"
 MOST = 2_000
@@ -45,10 +45,10 @@ def write_review(folder: Path) -> int:
     count = sum(score >= 1 for score, _ in last.values())
     chosen = sorted(last, key=lambda output: (-last[output][0], output))[:MOST]
     lines_of = {last[output][1]: place for place, output in enumerate(chosen)}
-    items = [""] * len(chosen)
+    items, shown = [""] * len(chosen), contents(folder / REVIEW, map(thumbnail_name, chosen))
     for line, record in enumerate(records(folder)):
         if line in lines_of:
-            items[lines_of[line]] = _item(record, folder)
+            items[lines_of[line]] = _item(record, shown.get(thumbnail_name(str(record["output"]))))
     here = "" if len(chosen) == len(last) else f" The {MOST} most doubtful are here; the others are in the folder."
     lines = [
         "<!doctype html>", '<html lang="en"><head><meta charset="utf-8"><title>Review</title>',
@@ -59,7 +59,7 @@ def write_review(folder: Path) -> int:
         "folder, and run again with <code>--masks-from FOLDER</code>.</p><ol>",
         *items, "</ol></body></html>",
     ]  # fmt: skip
-    write_whole(folder / NAME, "\n".join(lines).encode("utf-8", "replace"))
+    write(folder / NAME, "\n".join(lines).encode("utf-8", "replace"))
     return count
 
 
@@ -91,19 +91,17 @@ def worth_a_look(record: Mapping[str, Any]) -> tuple[float, list[str]]:
     return score, why
 
 
-def _item(record: Mapping[str, Any], folder: Path) -> str:
+def _item(record: Mapping[str, Any], small: bytes | None) -> str:
     score, why = worth_a_look(record)
     kind = "failed" if record["state"] == "failed" else "look" if score >= 1 else "fine"
     output = str(record["output"])
     picture = ""
-    try:
-        data = base64.b64encode((folder / REVIEW / thumbnail_name(output)).read_bytes()).decode()
+    if small is not None:
+        data = base64.b64encode(small).decode()
         picture = (
             f'<a href="{html.escape(quote(output))}"><img loading="lazy" alt="photo, mask and picture of '
             f'{html.escape(output)}" src="data:image/jpeg;base64,{data}"></a>'
         )
-    except OSError:
-        pass
     facts = ", ".join(
         f"{name} {record[name]}" for name in ("doubt", "growth", "seed", "seconds") if record.get(name) is not None
     )

@@ -18,10 +18,11 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from cyclorama import Background, BackgroundGenerator, Cutout, Photo, Picture, Result, Scene, cut_out, load_photo
-from cyclorama.batch.manifest import Row, encoding
+from cyclorama.batch.located import content, write
+from cyclorama.batch.manifest import MASKS, Row, encoding
 from cyclorama.engine.arrays import Pixels
 from cyclorama.engine.errors import CycloramaError
-from cyclorama.engine.files import image_format, write_whole
+from cyclorama.engine.files import image_format
 from cyclorama.engine.growth import object_extension
 from cyclorama.engine.machine import use_cores
 from cyclorama.engine.options import GenerationOptions, SceneOptions
@@ -121,7 +122,6 @@ class Worker:
     def _made(self, row: Row) -> dict[str, Any]:
         facts: dict[str, Any]
         target = self._how.folder / row.output
-        target.parent.mkdir(parents=True, exist_ok=True)
         options = row.options
         scene_options = {name: value for name, value in options.items() if name in _SCENE and name != "size"}
         cutout = self._cutout(row.photo, scene_options)
@@ -139,7 +139,7 @@ class Worker:
                 facts["breaks"] = broken_rules(data, place(self._how.place))
             if isinstance(picture, Result):
                 facts |= {"seed": picture.seed, "growth": round(object_extension(picture), 4)}
-        write_whole(target, data)
+        write(target, data)
         self._keep_thumbnails(row, cutout, picture)
         doubt = None if found is None else round(found, 3)
         return {
@@ -148,7 +148,8 @@ class Worker:
         }  # fmt: skip
 
     def _cutout(self, photo: Path, options: dict[str, Any]) -> Cutout:
-        found = self._kept(("cutout", photo, str(options)), lambda: cut_out(load_photo(photo), **options))
+        given: dict[str, Any] = {name: content(value) if name in MASKS else value for name, value in options.items()}
+        found = self._kept(("cutout", photo, str(options)), lambda: cut_out(load_photo(content(photo)), **given))
         assert isinstance(found, Cutout)
         return found
 
@@ -197,9 +198,7 @@ class Worker:
             )
         with BytesIO() as file:
             sheet.save(file, "jpeg", quality=75)
-            target = self._how.folder / REVIEW / thumbnail_name(row.output)
-            target.parent.mkdir(exist_ok=True)
-            write_whole(target, file.getvalue())
+            write(self._how.folder / REVIEW / thumbnail_name(row.output), file.getvalue())
 
 
 def _soft(alpha: Pixels) -> float:

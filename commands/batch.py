@@ -39,8 +39,9 @@ _COMMON = {
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PHOTOS...|TABLE")
-@click.option("-o", "output", required=True, type=click.Path(path_type=Path), help="The folder to write into.")
+@click.argument("sources", nargs=-1, required=True, metavar="PHOTOS...|TABLE")
+@click.option("-o", "target", required=True, metavar="FOLDER",
+              help="The folder to write into, or an address such as s3://bucket/folder.")  # fmt: skip
 @click.option("-p", "--prompt", help="The background of every photo, unless a row has its own.")
 @click.option("--background", metavar="FILE|COLOUR|transparent", help="A given background instead.")
 @click.option("--blur", is_flag=True, help="Each photo's own background instead, out of focus.")
@@ -60,7 +61,8 @@ _COMMON = {
     help="Processes; default: one for each core, as far as memory goes.",
 )
 @click.option("--ray", metavar="auto|ADDRESS",
-              help="On a Ray cluster, whose machines share all folders; auto: the one of this machine.")  # fmt: skip
+              help="On a Ray cluster, whose machines share all folders, or read and write a store; "
+              "auto: the one of this machine.")  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Try what failed before once more.")
 @click.option("--verify", is_flag=True, help="Hold pictures that are there against the journal's checksums.")
 @click.option("--only-masks", is_flag=True, help="Write masks, for correction, and paint nothing.")
@@ -72,8 +74,8 @@ _COMMON = {
 def batch(
     context: click.Context,
     /,
-    sources: tuple[Path, ...],
-    output: Path,
+    sources: tuple[str, ...],
+    target: str,
     prompt: str | None,
     background: str | None,
     blur: bool,
@@ -92,9 +94,9 @@ def batch(
 ) -> None:
     """Put the subjects of many photos on new backgrounds; killed at any moment, the same command goes on.
 
-    PHOTOS are files and folders; TABLE is a .csv or .jsonl with a column `photo` and, as liked, `prompt`, `output`,
-    `background`, `preset`, and any option of `generate`. What is done is in journal.jsonl in the output folder, what a
-    person should look at in review.html. Exits with 3 when some photos failed.
+    PHOTOS are files, folders and addresses such as s3://bucket/folder; TABLE is a .csv or .jsonl with a column `photo`
+    and, as liked, `prompt`, `output`, `background`, `preset`, and any option of `generate`. What is done is in
+    journal.jsonl in the output folder, what a person should look at in review.html. Exits with 3 when some failed.
 
     \b
     Examples:
@@ -116,19 +118,22 @@ def batch(
     if preset is not None:
         common["preset"] = preset
 
+    from cyclorama.batch.located import located, reading
     from cyclorama.batch.manifest import check_row, rows
     from cyclorama.batch.review import write_review
     from cyclorama.batch.run import Summary, run, threads_for, workers_for
     from cyclorama.batch.worker import How
     from cyclorama.models.store import named_or_folder, resolve
 
-    for source in sources:
-        if not source.exists():
-            raise InvalidOptions(f"there is no {source}")
+    places, output = [located(source) for source in sources], located(target)
+    for one in places:
+        with reading(one):
+            if not one.exists():
+                raise InvalidOptions(f"there is no {one}")
     ending = ".png" if only_masks else f".{kind}" if kind else place.ending if place else ".png"
 
     def planned() -> Iterator[Row]:
-        for row in rows(sources, common, ending):
+        for row in rows(places, common, ending):
             mask = None if masks_from is None else masks_from / f"{row.photo.stem}.png"
             yield replace(row, options={**row.options, "mask": mask}) if mask is not None and mask.is_file() else row
 

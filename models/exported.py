@@ -63,6 +63,7 @@ def pull_exported(
         if _is_kept(folder, files, commit):
             return folder
         unfinished = folder.with_name(f"{folder.name}.part")
+        _drop_notes_cut_off(unfinished)
         progress("fetching")
         api().snapshot_download(repository, revision=commit, allow_patterns=files, local_dir=unfinished)
         progress("checking the sums")
@@ -82,6 +83,13 @@ def pull_exported(
         write_atomically(unfinished / ".commit", commit.encode())
         shutil.rmtree(folder, ignore_errors=True)
         return unfinished.rename(folder)
+
+
+def _drop_notes_cut_off(folder: Path) -> None:
+    """huggingface_hub's notes on a file that a full disk left without all three lines; it fails over those."""
+    for note in (folder / ".cache").rglob("*.metadata"):
+        if len(note.read_text(errors="replace").split()) < 3:
+            note.unlink()
 
 
 def choose_exported(names: Iterable[str], format: Format | None = None) -> list[str]:

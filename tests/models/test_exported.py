@@ -104,6 +104,20 @@ def test_a_cut_line_goes_on_and_what_is_damaged_is_not_kept(hub: Hub) -> None:
     pull_exported("me/nano")
 
 
+@pytest.mark.parametrize("kept", [0, 45])
+def test_notes_that_a_full_disk_cut_off_do_not_stop_the_next_try(hub: Hub, kept: int) -> None:
+    hub.cut_after["unet/model.onnx"] = 12_000_000
+    hub.cuts = 6
+    with pytest.raises(DownloadFailed):
+        pull_exported("me/nano")
+    hub.cuts = 0
+    notes = list((home() / "models").rglob("*.metadata"))
+    assert notes
+    for note in notes:
+        note.write_bytes(note.read_bytes()[:kept])
+    assert verify(pull_exported("me/nano")) > 10
+
+
 def test_what_is_no_model_folder_is_refused(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(
         DownloadFailed, match=r"me/checkpoint is no model folder as OpenVINO IR or ONNX; .*cyclorama exp"
