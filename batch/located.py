@@ -41,6 +41,15 @@ def located(text: str, folder: Path | None = None) -> Path:
     return cast("Path", where)
 
 
+def existing(text: str) -> Path:
+    """The same of something that must be there. Raises InvalidOptions."""
+    path = located(text)
+    with reading(path):
+        if not path.exists():
+            raise InvalidOptions(f"there is no {path}")
+    return path
+
+
 def is_remote(path: Path) -> bool:
     """Whether it is an address."""
     return not isinstance(path, Path)

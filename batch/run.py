@@ -19,6 +19,7 @@ from cyclorama.batch.manifest import Row
 from cyclorama.batch.worker import How
 from cyclorama.engine.diffusion.model_folder import ModelFolder
 from cyclorama.engine.machine import available_cores, available_memory
+from cyclorama.engine.provenance import signer
 from cyclorama.models.store import resolve
 
 if TYPE_CHECKING:
@@ -63,8 +64,10 @@ def run(
 
     workers: processes, or actors.  ray: the address of a cluster, on whose machines they are.  tell: called after each
     picture. Ctrl-C (KeyboardInterrupt) lets what runs here be finished.
-    Raises InvalidOptions where another run has the folder, CannotWrite, and BackendUnavailable without a cluster.
+    Raises InvalidOptions where another run has the folder or pictures cannot be signed, CannotWrite, and
+    BackendUnavailable without a cluster.
     """
+    signer()
     summary = Summary()
     with _pool(how, workers, ray) as pool, Journal(how.folder) as journal:
         due = _due(rows, journal, how, summary, retry_failed, verify)

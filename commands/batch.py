@@ -12,7 +12,6 @@ import click
 from cyclorama.commands.console import bar, clear_errors, print_json, remark
 from cyclorama.commands.options import model_option, options_of, picked
 from cyclorama.commands.places import background_of, given_or_wanted, place_option
-from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.options import (
     PRESETS,
     CountOptions,
@@ -118,18 +117,14 @@ def batch(
     if preset is not None:
         common["preset"] = preset
 
-    from cyclorama.batch.located import located, reading
+    from cyclorama.batch.located import existing, located
     from cyclorama.batch.manifest import check_row, rows
     from cyclorama.batch.review import write_review
     from cyclorama.batch.run import Summary, run, threads_for, workers_for
     from cyclorama.batch.worker import How
     from cyclorama.models.store import named_or_folder, resolve
 
-    places, output = [located(source) for source in sources], located(target)
-    for one in places:
-        with reading(one):
-            if not one.exists():
-                raise InvalidOptions(f"there is no {one}")
+    places, output = [existing(source) for source in sources], located(target)
     ending = ".png" if only_masks else f".{kind}" if kind else place.ending if place else ".png"
 
     def planned() -> Iterator[Row]:

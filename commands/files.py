@@ -116,8 +116,11 @@ class Pictures:
         return {image_format(path) for path in self.paths} or {self.kind}
 
     def check(self, inputs: list[Any], text: str) -> None:
-        """Refuses, before any work, files that cannot be written, that are inputs, or that cannot hold a prompt."""
+        """Refuses, before any work, files that cannot be written or signed, are inputs, or cannot hold a prompt."""
         from cyclorama.engine.files import check_output
+        from cyclorama.engine.provenance import signer
+
+        signer()
 
         for path in self.paths:
             check_output(path, inputs)

@@ -83,6 +83,7 @@ def serve(
         raise BackendUnavailable('the page needs Streamlit: pip install "cyclorama[page]", or say --no-page')
     from cyclorama import BackgroundGenerator
     from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL, mask_network
+    from cyclorama.engine.provenance import signer
     from cyclorama.models.store import named_or_folder
     from cyclorama.serving.app import Settings, make_app
     from cyclorama.serving.guard import Tokens
@@ -91,6 +92,7 @@ def serve(
     from cyclorama.serving.server import run
     from cyclorama.serving.service import Service
 
+    signer()
     tokens = Tokens.read(lines)
     if lines and not tokens.by_name:
         raise InvalidOptions(f"there is no token in {token_file or _VARIABLE}; give one, or leave it out")

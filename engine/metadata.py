@@ -37,7 +37,8 @@ _ROOM, _OF_A_LETTER, _OF_TAGS = 60_000, 5, 40
 _LARGEST_XMP = 1_000_000  # bytes; no packet that people write comes near
 
 _SOURCE_TYPE = "Iptc4xmpExt:DigitalSourceType"
-_PAINTED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+PAINTED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""What kind of picture a photo on a painted background is, in IPTC's vocabulary."""
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _NAMESPACES = {
@@ -217,7 +218,7 @@ def marked_as_painted(xmp: bytes | None) -> bytes:
     values = dict(_of_packet(xmp)) if xmp else {}
     marks = values.get(_SOURCE_TYPE, [])
     if not any(mark.endswith("rainedAlgorithmicMedia") for mark in marks):
-        values[_SOURCE_TYPE] = [_PAINTED]
+        values[_SOURCE_TYPE] = [PAINTED]
     return Statements({name: tuple(texts) for name, texts in values.items()}).packet()
 
 

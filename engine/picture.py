@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from cyclorama.engine.checks import shown
 from cyclorama.engine.errors import InvalidOptions
 from cyclorama.engine.files import check_output, encode_image, fitting, image_format, write_whole
 from cyclorama.engine.options import EncodeOptions, GenerationOptions
+from cyclorama.engine.provenance import signer
 from cyclorama.engine.tones import in_srgb
 
 
@@ -51,6 +51,10 @@ class Picture:
         return ", ".join(f"{key}: {value}" for key, value in facts.items())
 
     @property
+    def _painted_by(self) -> str | None:
+        return None
+
+    @property
     def _extras(self) -> dict[str, str]:
         wanted = {"Contact shadow": self.shadow, "Colour match": self.colour_match}
         return {name: "yes" for name, is_wanted in wanted.items() if is_wanted}
@@ -61,6 +65,7 @@ class Picture:
         """The image as the bytes of a file: `png`, `jpeg` or `webp`, in letters of either case.
 
         It carries `parameters`, and keeps the photo's colour profile and what `engine.metadata` keeps of its metadata.
+        Signed where the environment says with what (`engine.provenance`).
         quality: of a JPEG or WebP, 1 to 100; 95 by default.  max_bytes: of the file; the highest quality up to
         `quality` is taken that fits.  srgb: converts from the photo's colour profile instead of keeping it.
         Raises InvalidOptions for another format, for what the format cannot hold, and where nothing fits.
@@ -70,7 +75,13 @@ class Picture:
         about: dict[str, Any] = {
             "parameters": self.parameters, "icc_profile": profile, "exif": self.exif, "xmp": self.xmp,
         }  # fmt: skip
-        return fitting(partial(encode_image, image, options.format.upper(), **about), options)
+        signs = signer()
+
+        def encoded(quality: int | None) -> bytes:
+            data = encode_image(image, options.format.upper(), quality=quality, **about)
+            return data if signs is None else signs.sign(data, options.format, self._painted_by)
+
+        return fitting(encoded, options)
 
     def save(
         self, path: str | Path, *, quality: int | None = None, max_bytes: int | None = None, srgb: bool = False
@@ -120,6 +131,10 @@ class Result(Picture):
     def seed(self) -> int:
         """The seed that makes the same picture again."""
         return self.options.seed
+
+    @property
+    def _painted_by(self) -> str:
+        return self.model
 
     @property
     def parameters(self) -> str:

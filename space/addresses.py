@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from cyclorama import Background, BadImage, Cutout, CycloramaError, load_photo
 from cyclorama.engine.files import encode_image
+from cyclorama.engine.provenance import signer
 from cyclorama.serving.bodies import read_parts
 from cyclorama.serving.errors import described
 from cyclorama.serving.guard import request_id
@@ -115,13 +116,15 @@ class _Addresses:
         visit = await run_in_threadpool(self._found, request)
         name, kind = request.path_params["name"], request.path_params["kind"]
         path = await run_in_threadpool(self._parts.visits.file, visit, f"{name}.png")
-        if path is None or kind not in _KINDS:
+        result = next((one for one in visit.results if one.name == name), None)
+        if path is None or result is None or kind not in _KINDS:
             raise HTTPException(404, "there is no such picture")
-        called = next((one.called for one in visit.results if one.name == name), "")
-        file_name = f"{Path(called).stem or 'photo'}-{name.removeprefix('result-')}.{kind.replace('jpeg', 'jpg')}"
+        stem = Path(result.called).stem or "photo"
+        file_name = f"{stem}-{name.removeprefix('result-')}.{kind.replace('jpeg', 'jpg')}"
         if kind == "png":
             return FileResponse(path, filename=file_name, headers=_FOR_GOOD)
-        return _attached(await run_in_threadpool(self._converted, path, kind), file_name, kind)
+        data = await run_in_threadpool(self._converted, path, kind, result.facts.get("model"))
+        return _attached(data, file_name, kind)
 
     async def cutout(self, request: Request) -> Response:
         """The subject on nothing, at full size."""
@@ -133,7 +136,7 @@ class _Addresses:
         visit = await run_in_threadpool(self._found, request)
         return _attached(await run_in_threadpool(self._mask, visit), f"{Path(visit.called).stem}-mask.png", "png")
 
-    def _converted(self, path: Path, kind: str) -> bytes:
+    def _converted(self, path: Path, kind: str, painted_by: str | None) -> bytes:
         # One at a time: a large picture takes ten times its file's size in memory.
         with self._parts.masks, Image.open(path) as image:
             about: dict[str, Any] = {
@@ -142,7 +145,8 @@ class _Addresses:
             }  # fmt: skip
             xmp = image.text.get("XML:com.adobe.xmp")  # type: ignore[attr-defined]
             about["xmp"] = xmp.encode() if xmp else None
-            return encode_image(image, kind.upper(), **about)
+            data, signs = encode_image(image, kind.upper(), **about), signer()
+            return data if signs is None else signs.sign(data, kind, painted_by)
 
     def _cutout(self, visit: Visit) -> bytes:
         subject = subject_of(visit)
