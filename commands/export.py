@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cyclorama.commands.console import clear_errors, print_path, remark, stages
+from cyclorama.engine.machine import int8_instructions
 
 
 def _lora(_context: click.Context, _parameter: click.Parameter, values: Iterable[str]) -> list[tuple[str, float]]:
@@ -27,7 +28,8 @@ def _lora(_context: click.Context, _parameter: click.Parameter, values: Iterable
 @click.argument("source")
 @click.argument("out_dir", type=click.Path(path_type=Path))
 @click.option("--format", type=click.Choice(["openvino", "onnx"]), default="openvino", show_default=True)
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp16", show_default=True)
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8", "auto"]), default="fp16", show_default=True,
+              help="auto: int8 where this CPU computes it faster than float, else fp16.")  # fmt: skip
 @click.option("--revision", help="Branch, tag or commit of a hub repository.")
 @click.option("--lora", "loras", multiple=True, metavar="FILE[:SCALE]", callback=_lora, help="Fuse a LoRA; repeatable.")
 @click.option("--tiny-vae", metavar="SOURCE", help="Put an AutoencoderTiny in the VAE's place (`taesd`, or a folder).")
@@ -63,6 +65,10 @@ def export(
     from cyclorama.export.request import Recipe, check_request
     from cyclorama.export.request import stages as stages_of
 
+    if options["precision"] == "auto":
+        fast = int8_instructions()
+        options["precision"] = "int8" if fast else "fp16"
+        remark(f"{options['precision']}, for this CPU has {', '.join(fast) or 'no instructions for int8'}")
     if kind:
         options["recipe"] = Recipe(kind)
     # Before torch and its kin are imported, which takes many seconds.

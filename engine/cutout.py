@@ -15,7 +15,7 @@ from cyclorama.engine.compositing.composite import finish
 from cyclorama.engine.compositing.light import Light, light
 from cyclorama.engine.compositing.placement import Placement, placement
 from cyclorama.engine.errors import InvalidOptions
-from cyclorama.engine.machine import peak_memory
+from cyclorama.engine.machine import give_back_freed_memory, peak_memory
 from cyclorama.engine.matting.foreground import foreground_colours
 from cyclorama.engine.matting.hints import Hints
 from cyclorama.engine.matting.looks import Looks
@@ -148,6 +148,7 @@ def _cut_out(photo: Photo, asked: SubjectOptions, looks: Looks, seconds: dict[st
         colours = photo.rgb if alpha is photo.alpha else foreground_colours(photo.rgb, alpha)
         foreground, placed_alpha = placed.place(colours, alpha)
     said = (*photo.notes, *notes)
+    give_back_freed_memory()
     return Cutout(photo, alpha, placed, placed_alpha, foreground, seconds, said, doubt, looks, most_pixels)
 
 

@@ -18,7 +18,7 @@ from cyclorama.engine.diffusion.model_folder import ModelFolder
 from cyclorama.engine.diffusion.networks import VAE, TextEncoder, UNet, guidance_scale_embedding
 from cyclorama.engine.diffusion.samplers import make_sampler
 from cyclorama.engine.errors import Cancelled
-from cyclorama.engine.machine import peak_memory
+from cyclorama.engine.machine import give_back_freed_memory, peak_memory
 from cyclorama.engine.metadata import marked_as_painted
 from cyclorama.engine.options import Backend, GenerationOptions, LoadOptions
 from cyclorama.engine.picture import Result
@@ -173,6 +173,7 @@ class Painting:
             background = np.asarray(painted.resize(cutout.size, Image.Resampling.BICUBIC))
             wanted = cutout.light if options.colour_match else None
             image, background = finish(cutout.foreground, cutout.alpha, background, shadow=options.shadow, light=wanted)
+        give_back_freed_memory()
         _logger.info("painted seed %d in %.2f s", options.seed, sum(seconds.values()))
         return Result(
             image=Image.fromarray(image),

@@ -199,17 +199,25 @@ def test_models_list_show_verify() -> None:
 def test_doctor_reports_and_tries_both_backends() -> None:
     report = json.loads(run("doctor", "--json").stdout)
     assert report["machine"]["threads used"] >= 1
+    assert "quicker than float here" in report["machine"]["int8"]
     assert report["self-test"]["openvino"].startswith("works")
     assert report["self-test"]["onnx"].startswith("works")
     assert "nano" in report["models"]["ready to run"]
     assert "self-test\n" in run("doctor").stdout
 
 
-def test_export_by_the_command() -> None:
+def test_export_by_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.checkpoints import make_checkpoint
 
     make_checkpoint(Path("checkpoint"))
-    result = run("export", "checkpoint", "model", "--format", "onnx")
+    words = ("export", "checkpoint", "model", "--format", "onnx", "--precision", "auto")
+    monkeypatch.setattr("cyclorama.commands.export.int8_instructions", lambda: ["avx512_vnni"])
+    refused = run(*words, "--recipe", "hybrid", code=2).stderr
+    assert "int8, for this CPU has avx512_vnni" in refused
+    assert "the recipe hybrid is for OpenVINO" in refused
+    monkeypatch.setattr("cyclorama.commands.export.int8_instructions", list)
+    result = run(*words)
+    assert "fp16, for this CPU has no instructions for int8" in result.stderr
     assert result.stdout == "model\n"
     assert "note: unet agrees with PyTorch within" in result.stderr
     run("generate", CUP, "-p", "a garden", *QUICK, "--model", "model", "-o", "out.png")
