@@ -89,6 +89,13 @@ class Folders:
         )
 
     @property
+    def for_cuda(self) -> Path:
+        """ONNX that computes in half precision."""
+        return self._made(
+            "onnx-half", lambda out: export_checkpoint(self.checkpoint, out, format="onnx", for_cuda=True)
+        )
+
+    @property
     def onnx_int8(self) -> Path:
         """The same with an int8 UNet."""
         return self._made(f"onnx-int8-{recipe_key()}", lambda out: self._quantised(self.onnx, out, "onnx"))

@@ -40,7 +40,8 @@ def _shares(alpha: Pixels) -> tuple[float, float, float]:
     rows, columns = (np.flatnonzero((small > 5).any(axis)) for axis in (1, 0))
     sides = [min(size, where[-1] + 1 + _MARGIN) - max(0, where[0] - _MARGIN)
              for size, where in zip(small.shape, (rows, columns), strict=True)]  # fmt: skip
-    return float((small > 127).mean()), _within(small > 250) / small.size, 1 - sides[0] * sides[1] / small.size
+    inside = (small > 250).astype(np.uint8)
+    return float((small > 127).mean()), _within(inside) / small.size, 1 - sides[0] * sides[1] / small.size
 
 
 def _within(subject: Pixels) -> int:

@@ -30,6 +30,7 @@ def _lora(_context: click.Context, _parameter: click.Parameter, values: Iterable
 @click.option("--format", type=click.Choice(["openvino", "onnx"]), default="openvino", show_default=True)
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8", "auto"]), default="fp16", show_default=True,
               help="auto: int8 where this CPU computes it faster than float, else fp16.")  # fmt: skip
+@click.option("--for-cuda", is_flag=True, help="With onnx and fp16: compute in half precision, as GPUs are made for.")
 @click.option("--revision", help="Branch, tag or commit of a hub repository.")
 @click.option("--lora", "loras", multiple=True, metavar="FILE[:SCALE]", callback=_lora, help="Fuse a LoRA; repeatable.")
 @click.option("--tiny-vae", metavar="SOURCE", help="Put an AutoencoderTiny in the VAE's place (`taesd`, or a folder).")

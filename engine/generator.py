@@ -107,6 +107,8 @@ class BackgroundGenerator:
         limits = limits or Limits()
         folder = ModelFolder(resolve(model))
         chosen = choose_backend(folder.has_ir, folder.has_onnx, options.backend, options.device)
+        if folder.manifest.get("for_cuda") and device == "cpu":
+            note(f"{folder.name} was exported for CUDA, and a CPU is slower in half precision; export it without")
         needed, left = folder.memory_needed(chosen), available_memory()
         if needed > left:
             note(

@@ -21,6 +21,7 @@ from cyclorama.engine.errors import BadModel, CannotWrite, CycloramaError, first
 from cyclorama.export import verification
 from cyclorama.export.calibration import Calibration
 from cyclorama.export.errors import ExportFailed
+from cyclorama.export.half import compute_in_half
 from cyclorama.export.lora import fuse_lora
 from cyclorama.export.quantisation import quantise_folder
 from cyclorama.export.request import Distilled, Format, Precision, Recipe, check_request
@@ -50,6 +51,7 @@ def export_checkpoint(
     distilled: Distilled | None = None,
     calibration: Calibration | None = None,
     recipe: Recipe | None = None,
+    for_cuda: bool = False,
     name: str | None = None,
     progress: Progress = lambda stage: None,
 ) -> Path:
@@ -59,7 +61,8 @@ def export_checkpoint(
     scales.  tiny_vae: an AutoencoderTiny to put in the VAE's place.  distilled: the weights (or a
     LoRA among `loras`) were distilled so, and are to be sampled accordingly; known for LoRAs of the
     catalogue.  calibration, recipe: what int8 networks are calibrated on and how they are made; both have defaults, and
-    with `int8` the other networks are stored as fp16.  name: what the model is called in metadata; a name of the
+    with `int8` the other networks are stored as fp16.  for_cuda: networks compute in half precision as well; goes with
+    ONNX and fp16.  name: what the model is called in metadata; a name of the
     catalogue brings the presets that fit.  progress: told each stage as it begins, see
     `export.request.stages`.
 
@@ -78,6 +81,7 @@ def export_checkpoint(
         distilled=distilled,
         has_calibration=calibration is not None,
         recipe=recipe,
+        for_cuda=for_cuda,
     )
     out = Path(out_dir).resolve()
     with _partial_folder(out) as partial:
@@ -96,7 +100,7 @@ def export_checkpoint(
         if tiny_vae is not None:
             progress("loading the tiny VAE")
             pipeline.register_modules(vae=load_tiny_vae(tiny_vae))
-        errors, of_unet = _write(pipeline, partial, format, precision, progress)
+        errors, of_unet = _write(pipeline, partial, format, precision, for_cuda, progress)
         del pipeline
         gc.collect()  # optimum's patched networks refer to themselves
         manifest = {
@@ -107,6 +111,7 @@ def export_checkpoint(
             "tiny_vae": None if tiny_vae is None else Path(tiny_vae).name,
             "format": format,
             "precision": {component: _stored(component, precision) for component in errors},
+            "for_cuda": for_cuda,
             **presets,
             "versions": {tool: version(tool) for tool in _TOOLS},
         }
@@ -168,7 +173,7 @@ def _partial_folder(out: Path) -> Iterator[Path]:
 
 
 def _write(
-    pipeline: Any, folder: Path, format: Format, precision: Precision, progress: Progress
+    pipeline: Any, folder: Path, format: Format, precision: Precision, for_cuda: bool, progress: Progress
 ) -> tuple[dict[str, float], verification.Reference]:
     """Writes all files of the model, and returns each component's error, and what PyTorch's UNet computes."""
     errors, references = {}, {}
@@ -178,7 +183,10 @@ def _write(
         network, config = networks.pop(component)
         progress(f"exporting {component}")
         stored = _stored(component, precision)
-        session = open_session(trace(network, config, folder / component, format, stored), format)
+        file = trace(network, config, folder / component, format, stored)
+        if for_cuda:
+            compute_in_half(file)
+        session = open_session(file, format)
         _save_config(network, folder / component)
         progress(f"verifying {component}")
         size = 8 * latent_size if component == "vae_encoder" else latent_size

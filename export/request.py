@@ -66,6 +66,7 @@ def check_request(
     distilled: str | None = None,
     has_calibration: bool = False,
     recipe: Recipe | None = None,
+    for_cuda: object = False,
 ) -> None:
     """Raises InvalidOptions, ExportFailed or CannotWrite for what cannot be; see `export_checkpoint`."""
     one_of("format", format, get_args(Format))
@@ -78,6 +79,9 @@ def check_request(
         raise InvalidOptions(f"a recipe must be a Recipe, got {shown(recipe)}")
     if precision != "int8" and (has_calibration or recipe):
         raise InvalidOptions(f"a calibration or a recipe goes with precision int8, got {precision}")
+    yes_or_no("for_cuda", for_cuda)
+    if for_cuda and (format, precision) != ("onnx", "fp16"):
+        raise InvalidOptions(f"for CUDA a model is exported to onnx in fp16, got {format} in {precision}")
     if format == "onnx" and recipe and recipe.kind != "full":
         raise InvalidOptions(f"the recipe {recipe.kind} is for OpenVINO; use full, or --format openvino")
     check_source(source)
