@@ -83,7 +83,7 @@ def test_killed_again_and_again_it_makes_the_same_bytes(photos: Path, tmp_path: 
     for _ in range(30):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
-            process.wait(chance.uniform(2.5, 6) if kills < 4 else 120)
+            process.wait(chance.uniform(2.5, 6) if kills < 3 else 120)
             break
         except subprocess.TimeoutExpired:
             process.kill()

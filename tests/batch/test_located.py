@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
-import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from cyclorama.batch.journal import records
-from cyclorama.batch.located import here, located
+from cyclorama.batch.located import located
 from cyclorama.engine.errors import InvalidOptions
+from tests.batch.conftest import stored
 from tests.batch.test_batch import FAST, batch, digests
-from tests.cluster import Cluster
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """An empty bucket `shop`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("CYCLORAMA_HOME", str(tmp_path / "home"))
-    for name, value in {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "mine", "DEFAULT_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    fsspec.filesystem("s3").clear_instance_cache()
-    found = fsspec.filesystem("s3")
-    found.mkdir("shop")
-    yield found
-    httpx.post(f"http://127.0.0.1:{port}/moto-api/reset")  # what it holds is the process's
-    server.stop()
 
 
 @pytest.fixture
@@ -48,12 +24,6 @@ def few(photos: Path) -> Path:
         if photo.name[:2] not in ("00", "01", "02", "em"):
             photo.unlink()
     return photos
-
-
-def stored(store: Any, folder: str) -> dict[str, str]:
-    store.invalidate_cache()
-    names = [name for name in store.find(folder) if "/." not in name and name.endswith(".png")]
-    return {name.rpartition("/")[2]: hashlib.sha256(store.cat(name)).hexdigest() for name in names}
 
 
 def test_the_same_pictures_as_in_folders(store: Any, few: Path, tmp_path: Path) -> None:
@@ -113,26 +83,3 @@ def test_what_cannot_be_reached_is_told_in_a_line(
     monkeypatch.setitem(sys.modules, "upath", None)
     with pytest.raises(InvalidOptions, match=r"pip install 'cyclorama\[stores\]'"):
         located("s3://shop/in")
-
-
-def test_a_cluster_reads_and_writes_a_store(store: Any, few: Path, tmp_path: Path) -> None:
-    """No folder is shared."""
-    for photo in few.iterdir():
-        store.put(str(photo), f"shop/in/{photo.name}")
-    (tmp_path / "node").mkdir()
-    cluster = Cluster(tmp_path / "node", "")
-    try:
-        words = ["batch", "s3://shop/in", "-o", "s3://shop/out", *FAST, "--threads", "1", "--ray", cluster.address]
-        command = [sys.executable, "-m", "cyclorama", *words]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    finally:
-        cluster.end()
-    assert ran.returncode == 3, ran.stderr
-    made = {record["output"]: record["state"] for record in records(located("s3://shop/out"))}
-    assert sorted(made.values()) == ["done"] * 3 + ["failed"]
-    here_too = tmp_path / "out"
-    assert batch(few, "-o", here_too, *FAST, "--workers", "1", "--threads", "1").exit_code == 3
-    assert stored(store, "shop/out") == digests(here_too)
-    assert not store.find("shop/out/.review/attempts")
-    assert store.cat("shop/out/review.html").count(b"<img ") == 3
-    assert here(located("s3://shop/out")).is_relative_to(tmp_path / "home")

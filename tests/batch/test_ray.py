@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from cyclorama.batch.journal import records
-from tests.batch.test_batch import FAST, digests
+from cyclorama.batch.located import located
+from tests.batch.conftest import stored
+from tests.batch.test_batch import FAST, batch, digests
 from tests.cluster import Cluster
 
 POISON = "99-poison.png"
@@ -89,21 +91,30 @@ def test_the_same_bytes_though_a_node_is_lost_and_a_photo_kills_workers(
     assert digests(here) == digests(out)
 
 
-def test_a_killed_driver_goes_on_where_it_was(photos: Path, tmp_path: Path, cluster: Cluster) -> None:
-    out = tmp_path / "out"
-    with subprocess.Popen(command(photos, out, cluster), stderr=subprocess.DEVNULL) as process:
+def test_a_killed_driver_goes_on_where_it_was_though_no_folder_is_shared(
+    store: Any, photos: Path, tmp_path: Path, cluster: Cluster
+) -> None:
+    here = tmp_path / "here"
+    assert batch(photos, "-o", here, *FAST, "--workers", "1", "--threads", "1").exit_code == 3
+    for photo in photos.iterdir():
+        store.put(str(photo), f"shop/in/{photo.name}")
+    source, out = located("s3://shop/in"), located("s3://shop/out")
+    with subprocess.Popen(command(source, out, cluster), stderr=subprocess.DEVNULL) as process:
         while len(list(records(out))) < 3:
             assert process.poll() is None
             time.sleep(0.05)
         process.kill()
     before = {record["output"] for record in records(out)}
-    outcome = finished([*command(photos, out, cluster), "--json"])
+    outcome = finished([*command(source, out, cluster), "--json"])
     assert outcome.returncode == 3, outcome.stderr
     told = json.loads(outcome.stdout)
     assert (told["pictures"], told["failed"]) == (12, 2)
     assert told["skipped"] == len(before - {"broken.png", "empty.png"})
-    assert told["done"] + told["skipped"] == len(digests(out)) == 10
-    done_once(out)
+    assert told["done"] + told["skipped"] == 10
+    assert stored(store, "shop/out") == digests(here)
+    assert set(Counter(one["output"] for one in records(out) if one["state"] == "done").values()) == {1}
+    assert not store.find("shop/out/.review/attempts")
+    assert store.cat("shop/out/review.html").count(b"<img ") == 10
 
 
 def test_no_cluster_is_told_in_one_line(photos: Path, tmp_path: Path) -> None:
