@@ -18,7 +18,8 @@ from cyclorama.engine.errors import BadImage, CannotWrite, CycloramaError, Inval
 from cyclorama.engine.files import write_whole
 from cyclorama.models.store import writable_home
 
-_ADDRESS = re.compile(r"([a-z][a-z0-9]*)://(.+)")
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(.+)", re.IGNORECASE)
+_STORES = ("s3", "gs")
 
 
 def located(text: str, folder: Path | None = None) -> Path:
@@ -26,6 +27,8 @@ def located(text: str, folder: Path | None = None) -> Path:
     address = _ADDRESS.fullmatch(text)
     if address is None:
         return Path(text) if folder is None else folder / text
+    if address[1] not in _STORES:
+        raise InvalidOptions(f"{text}: there is no store {address[1]}://; {' and '.join(_STORES)} are known")
     try:
         from upath import UPath
 
@@ -33,11 +36,8 @@ def located(text: str, folder: Path | None = None) -> Path:
         where.fs  # noqa: B018  # the store's own package is wanted here
     except ImportError as error:
         raise InvalidOptions(
-            f"{text} needs more than is installed ({error}); pip install 'cyclorama[stores]', "
-            "and for Google's gcsfs as well"
+            f"{text} needs more than is installed ({error}); pip install 'cyclorama[stores]'"
         ) from None
-    except ValueError:
-        raise InvalidOptions(f"{text}: there is no store {address[1]}://; s3:// and gs:// are known") from None
     return cast("Path", where)
 
 
@@ -126,7 +126,8 @@ def contents(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
     """Of those files or objects of a folder that are there."""
     if is_remote(folder):
         store, root = _store(folder)
-        found = store.cat([f"{root}/{name}" for name in names] or [root], on_error="omit")
+        wanted = [f"{root}/{name}" for name in names]
+        found = store.cat(wanted, on_error="omit") if wanted else {}
         return {name.removeprefix(f"{root}/"): data for name, data in found.items()}
     return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
 

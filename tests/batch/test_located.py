@@ -74,7 +74,8 @@ def test_what_cannot_be_reached_is_told_in_a_line(
     for words, told in (
         ((photo, "-o", "s3://nobody/out"), "s3://nobody/out"),
         (("s3://shop/empty", "-o", tmp_path / "out"), "there is no s3://shop/empty"),
-        (("nope://shop/in", "-o", tmp_path / "out"), "there is no store nope://; s3:// and gs:// are known"),
+        (("nope://shop/in", "-o", tmp_path / "out"), "there is no store nope://; s3 and gs are known"),
+        (("https://example.org/in.jpg", "-o", tmp_path / "out"), "there is no store https://"),
     ):
         outcome = batch(*words, *FAST)
         assert outcome.exit_code in (1, 2, 3)
