@@ -13,6 +13,8 @@ import socket
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -77,7 +79,7 @@ def batch(folder: Path, chance: random.Random, account: Account, times: int) -> 
     for _ in range(times):
         _killed(run([*words, "-o", str(out)], home), chance.uniform(1, max(2.0, 2 * seconds / times)), account)
     whole([*words, "-o", str(out)], home, account, code=3)
-    made, wanted = ({file.name: digest(file) for file in where.glob("*.png")} for where in (out, unbroken))
+    made, wanted = _pictures(out), _pictures(unbroken)
     account.check(made.keys() == wanted.keys(), f"batch: {len(wanted.keys() - made.keys())} missing")
     other = [name for name in made if made[name] != wanted.get(name)]
     account.check(not other, f"batch: other bytes in {other[:5]}")
@@ -121,6 +123,57 @@ def export(folder: Path, chance: random.Random, account: Account, times: int) ->
     account.check(not left, f"export: {left} are left")
 
 
+@contextmanager
+def _limit(most: int) -> Iterator[tuple[str, ...]]:
+    """What puts a command into a control group (v2, or v1) of so many bytes of memory. Raises OSError."""
+    is_new = Path("/sys/fs/cgroup/cgroup.controllers").is_file()
+    group = Path("/sys/fs/cgroup" if is_new else "/sys/fs/cgroup/memory") / f"cyclorama-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / ("memory.max" if is_new else "memory.limit_in_bytes")).write_text(str(most))
+        yield "sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"
+    finally:
+        group.rmdir()
+
+
+def memory(folder: Path, chance: random.Random, account: Account, times: int) -> None:
+    """Less than is needed, so that the kernel kills: what is needed is said before, and no other photo pays."""
+    out, home, photos = folder / "out.png", folder / "home", folder / "photos"
+    photos.mkdir()
+    for number in range(3):
+        Image.open(PHOTOS / "cat.jpg").resize((240 + number, 200)).save(photos / f"{number}.jpg")
+    generating = ["generate", str(PHOTOS / "cat.jpg"), *_FAST, "-o", str(out)]
+    whole(generating, home, account)
+    new = digest(out)
+    Image.new("RGB", (8, 8)).save(folder / "old.png")
+    batching = ["batch", str(photos), *_FAST, "--workers", "1", "--threads", "2", "--retry-failed"]
+    whole([*batching, "-o", str(folder / "unbroken")], home, account)
+    for number in range(times):
+        shutil.copy(folder / "old.png", out)
+        with _limit(round(chance.uniform(1e8, 5e8))) as before:
+            process = run(generating, home, *before)
+            said = process.communicate(timeout=300)[1]
+        account.times += 1
+        account.midway += process.returncode != 0
+        account.check(process.returncode in (0, -signal.SIGKILL), f"memory: {process.returncode}, {said[-300:]}")
+        wanted = digest(folder / "old.png") if process.returncode else new
+        account.check(digest(out) == wanted, "memory: half a picture")
+        if process.returncode and "loading" in said:
+            account.check("GB are free" in said, f"memory: it was not said before: {said[-300:]}")
+        if number % 4 == 0:
+            made = folder / f"batch-{number}"
+            with _limit(round(chance.uniform(2e8, 6e8))) as before:
+                process = run([*batching, "-o", str(made)], home, *before)
+                said = process.communicate(timeout=300)[1]
+            account.check("Traceback" not in said, f"memory: batch: {said[-600:]}")
+            whole([*batching, "-o", str(made)], home, account)
+            account.check(_pictures(made) == _pictures(folder / "unbroken"), "memory: batch: other pictures")
+
+
+def _pictures(folder: Path) -> dict[str, str]:
+    return {file.name: digest(file) for file in folder.glob("*.png")}
+
+
 def server(folder: Path, chance: random.Random, account: Account, times: int) -> None:
     """While it loads, waits and paints: the next one starts on the same port and paints the same."""
     home, photo = folder / "home", (PHOTOS / "cat.jpg").read_bytes()
@@ -157,7 +210,7 @@ def server(folder: Path, chance: random.Random, account: Account, times: int) ->
 
 _TRIALS: dict[str, tuple[Trial, int]] = {
     "generate": (generate, 50), "batch": (batch, _BATCH_KILLS), "pull": (pull, 50), "export": (export, 10),
-    "serve": (server, 50),
+    "memory": (memory, 20), "serve": (server, 50),
 }  # fmt: skip
 
 

@@ -35,11 +35,11 @@ Trial = Callable[[Path, random.Random, Account, int], None]
 """Tries something so many times in an empty folder."""
 
 
-def run(words: list[str], home: Path, **variables: str) -> subprocess.Popen[str]:
-    """Begins a command in a group of its own."""
+def run(words: list[str], home: Path, *before: str, **variables: str) -> subprocess.Popen[str]:
+    """Begins a command in a group of its own. before: words that run it, as `env` and its kin do."""
     environment = {**os.environ, "CYCLORAMA_HOME": str(home), "HF_HUB_DISABLE_XET": "1", **variables}
     return subprocess.Popen(
-        [sys.executable, "-m", "cyclorama", *words],
+        [*before, sys.executable, "-m", "cyclorama", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT, start_new_session=True,
     )  # fmt: skip
 
