@@ -131,23 +131,27 @@ def profiles(reports: Iterable[Report]) -> str:
 def headlines(report: Report, *others: Report) -> str:
     """Five rows for who wants to know how fast it is, and on what that was measured.
 
-    others: machines' profiles, of whose instruction sets the first has a column each.
+    others: machines' profiles; each of their instruction sets has a column, the plainest first, as most machines are.
     """
-    machines = [(report, _by_key(report), _finest(report["machine"]["instruction_sets"]))]
+    known = _by_key(report)
+    columns = {_finest(report["machine"]["instruction_sets"]): known}
+    told = [f"{_machine(report)} with {_finest(report['machine']['instruction_sets'])}, {report['created'][:10]}"]
     for other in others:
-        instructions, entries = next(iter(other["profiles"].items()))
-        machines.append((other, _by_key({"contenders": entries}), _finest([instructions])))
+        profiles = {_finest([name]): _by_key({"contenders": entries}) for name, entries in other["profiles"].items()}
+        columns = dict(reversed(profiles.items())) | columns
+        first, *held = profiles
+        also = f", and held to {' and '.join(held)}" if held else ""
+        told.append(f"{_machine(other)} with {first}{also}, {other['created'][:10]}")
 
     def row(label: str, key: str) -> list[str]:
-        entry = machines[0][1][key]
-        seconds = [known[key]["total"]["median"] if key in known else None for _, known, _ in machines]
+        seconds = [entries[key]["total"]["median"] if key in entries else None for entries in columns.values()]
         return [
             label,
             *("" if one is None else f"{one:.1f} s" for one in seconds),
-            f"{entry['peak_memory'] / 1e9:.1f} GB",
+            f"{known[key]['peak_memory'] / 1e9:.1f} GB",
         ]
 
-    plain = machines[0][1]["diffusers-f32"]
+    plain = known["diffusers-f32"]
     timed = plain["options"]["num_inference_steps"]
     rows = [
         row("**Cyclorama, `fast`**: int8, 4 steps", "fast"),
@@ -156,18 +160,18 @@ def headlines(report: Report, *others: Report) -> str:
         row("openvino-genai, fp16, 20 guided steps", "genai-20"),
         [
             f"diffusers, float32, {_GUIDED_STEPS} guided steps (computed from {timed})",
-            f"{_of_many_steps(plain):.0f} s", *[""] * len(others), f"{plain['peak_memory'] / 1e9:.1f} GB",
+            *[""] * (len(columns) - 1), f"{_of_many_steps(plain):.0f} s", f"{plain['peak_memory'] / 1e9:.1f} GB",
         ],
     ]  # fmt: skip
-    told = "; ".join(
-        f"{one['machine']['cpu']}, {one['machine']['cores']} cores with {finest}, {one['created'][:10]}"
-        for one, _, finest in machines
-    )
     caption = (
-        f"*SD1.5's shapes with random weights, 512x512, photo to picture, warm; {told}; "
-        "`cyclorama benchmark --shapes sd15`, with `--profile` for the rest. Memory is the first machine's.*"
+        f"*SD1.5's shapes with random weights, 512x512, photo to picture, warm; {'; '.join(told)}; "
+        "`cyclorama benchmark --shapes sd15`, with `--profile` for all but the first machine, whose memory it is.*"
     )
-    return _table(("", *(finest for _, _, finest in machines), "memory"), rows) + f"\n\n{caption}\n"
+    return _table(("", *columns, "memory"), rows) + f"\n\n{caption}\n"
+
+
+def _machine(report: Report) -> str:
+    return f"{report['machine']['cpu']}, {report['machine']['cores']} cores"
 
 
 def _finest(instruction_sets: Sequence[str]) -> str:
