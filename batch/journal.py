@@ -84,7 +84,8 @@ class Journal:
             return "failed"
         file = self._out / row.output
         is_there = file.is_file() if self._present is None else row.output in self._present
-        return "due" if not is_there or (verify and sha256(file) != digest) else "done"
+        with reading(file):
+            return "due" if not is_there or (verify and sha256(file) != digest) else "done"
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Writes a record through to the disk. Raises CannotWrite."""
@@ -98,13 +99,14 @@ class Journal:
             ) from None
         self._last[str(record["output"])] = _kept(record)
         if time.monotonic() - self._sent > _EVERY:
-            self._send()
+            with suppress(CannotWrite):  # the line is on this machine's disk; half a minute later it may go
+                self._send()
 
     def _send(self) -> None:
         """The journal of an address lies there too, for another machine to go on."""
+        self._sent = time.monotonic()
         if self._copy is not None:
             write(self._copy, (self._folder / NAME).read_bytes())
-        self._sent = time.monotonic()
 
 
 def records(folder: Path) -> Iterator[dict[str, Any]]:
