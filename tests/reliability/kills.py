@@ -133,6 +133,9 @@ def _limit(most: int) -> Iterator[tuple[str, ...]]:
         (group / ("memory.max" if is_new else "memory.limit_in_bytes")).write_text(str(most))
         yield "sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"
     finally:
+        until = time.monotonic() + 10  # workers whose run was killed end by themselves
+        while (group / "cgroup.procs").read_text() and time.monotonic() < until:
+            time.sleep(0.1)
         group.rmdir()
 
 
