@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from cyclorama.engine.errors import BadImage, CannotWrite, CycloramaError, InvalidOptions
+from cyclorama.engine.errors import BadImage, CannotWrite, CycloramaError, InvalidOptions, first_line
 from cyclorama.engine.files import write_whole
 from cyclorama.models.store import writable_home
 
@@ -70,7 +70,9 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:
         if not is_remote(path):
             raise
-        raise InvalidOptions(f"{path} cannot be read ({_said(error)}); look at its name and the credentials") from None
+        raise InvalidOptions(
+            f"{path} cannot be read ({first_line(error)}); look at its name and the credentials"
+        ) from None
 
 
 def state(path: Path) -> str:
@@ -80,7 +82,7 @@ def state(path: Path) -> str:
     except OSError:
         raise
     except Exception as error:  # whatever the store's client says
-        raise OSError(_said(error)) from None
+        raise OSError(first_line(error)) from None
     return f"{now.st_size} {now.st_mtime_ns}"
 
 
@@ -91,7 +93,7 @@ def content(path: Path) -> Path | bytes:
     try:
         return path.read_bytes()
     except Exception as error:  # whatever the store's client says
-        raise BadImage(f"{path} cannot be read ({_said(error)})") from None
+        raise BadImage(f"{path} cannot be read ({first_line(error)})") from None
 
 
 def write(path: Path, data: bytes) -> None:
@@ -106,7 +108,9 @@ def write(path: Path, data: bytes) -> None:
     try:
         path.write_bytes(data)
     except Exception as error:  # whatever the store's client says
-        raise CannotWrite(f"cannot write {path} ({_said(error)}); look at its name and at the credentials") from None
+        raise CannotWrite(
+            f"cannot write {path} ({first_line(error)}); look at its name and at the credentials"
+        ) from None
 
 
 def here(folder: Path) -> Path:
@@ -145,7 +149,3 @@ def remove(folder: Path) -> None:
 def _store(folder: Path) -> tuple[Any, str]:
     where = cast("Any", folder)
     return where.fs, where.path.rstrip("/")
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

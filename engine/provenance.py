@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image
 
-from cyclorama.engine.errors import InvalidOptions
+from cyclorama.engine.errors import InvalidOptions, first_line
 from cyclorama.engine.metadata import PAINTED
 
 CERTIFICATE, KEY = "CYCLORAMA_C2PA_CERTIFICATE", "CYCLORAMA_C2PA_KEY"
@@ -59,17 +59,17 @@ class Signer:
         with BytesIO() as file:
             Image.new("RGB", (8, 8)).save(file, "png")
             empty = file.getvalue()
-        try:
-            reader = self._c2pa.Reader("image/png", BytesIO(self.sign(empty, "png")))
-            state, told = reader.get_validation_state(), json.loads(reader.json()).get("validation_status", [])
-        except self._c2pa.C2paError as error:
-            raise InvalidOptions(f"{certificate} cannot sign ({_line(error)})") from None
+        reader = self._c2pa.Reader("image/png", BytesIO(self.sign(empty, "png")))
+        state, told = reader.get_validation_state(), json.loads(reader.json()).get("validation_status", [])
         if state == "Invalid":
             wrong = [one["explanation"] for one in told if one["code"] != "signingCredential.untrusted"]
-            raise InvalidOptions(f"{certificate} makes no valid signature ({_line('; '.join(wrong))})")
+            raise InvalidOptions(f"{certificate} makes no valid signature ({'; '.join(wrong)})")
 
     def sign(self, data: bytes, kind: str, painted_by: str | None = None) -> bytes:
-        """The same picture with a manifest. kind: `png`, `jpeg` or `webp`.  painted_by: the model's name, if any."""
+        """The same picture with a manifest. kind: `png`, `jpeg` or `webp`.  painted_by: the model's name, if any.
+
+        Raises InvalidOptions where the certificate cannot sign.
+        """
         agent = {"name": "Cyclorama", "version": version("cyclorama")}
         replaced: dict[str, Any] = {"action": "c2pa.edited", "softwareAgent": agent}
         if painted_by is not None:
@@ -85,11 +85,14 @@ class Signer:
             "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [opened, replaced]}}],
         }
         c2pa = self._c2pa
-        info = c2pa.C2paSignerInfo(self._algorithm, self._chain, self._key, None)
-        context = c2pa.Context(c2pa.Settings.from_dict(_NO_THUMBNAILS))
-        with c2pa.Signer.from_info(info) as signer, c2pa.Builder(manifest, context) as builder, BytesIO() as signed:
-            builder.sign(signer, f"image/{kind}", BytesIO(data), signed)
-            return signed.getvalue()
+        try:
+            info = c2pa.C2paSignerInfo(self._algorithm, self._chain, self._key, None)
+            context = c2pa.Context(c2pa.Settings.from_dict(_NO_THUMBNAILS))
+            with c2pa.Signer.from_info(info) as signer, c2pa.Builder(manifest, context) as builder, BytesIO() as signed:
+                builder.sign(signer, f"image/{kind}", BytesIO(data), signed)
+                return signed.getvalue()
+        except c2pa.C2paError as error:
+            raise InvalidOptions(f"{CERTIFICATE} cannot sign ({first_line(error)}); has it expired?") from None
 
 
 def signer() -> Signer | None:
@@ -105,7 +108,3 @@ def signer() -> Signer | None:
 @lru_cache(1)
 def _signer(certificate: Path, key: Path) -> Signer:
     return Signer(certificate, key)
-
-
-def _line(told: object) -> str:
-    return " ".join(str(told).split())[:200]
