@@ -79,9 +79,7 @@ class Signer:
         opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["photo"]}}
         manifest = {
             "claim_generator_info": [{"name": "cyclorama", "version": version("cyclorama")}],
-            "ingredients": [
-                {"title": "photo", "format": "image/jpeg", "instance_id": "photo", "relationship": "parentOf"}
-            ],
+            "ingredients": [{"title": "photo", "instance_id": "photo", "relationship": "parentOf"}],
             "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [opened, replaced]}}],
         }
         c2pa = self._c2pa

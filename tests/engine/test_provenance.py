@@ -92,6 +92,7 @@ def test_each_format_is_signed_with_each_kind_of_key(
         state, manifest = read(data, name)
         assert state == "Valid"
         assert [(one["title"], one["relationship"]) for one in manifest["ingredients"]] == [("photo", "parentOf")]
+        assert manifest["ingredients"][0].get("format", "application/octet-stream") == "application/octet-stream"
         opened, edited = manifest["assertions"][0]["data"]["actions"]
         assert (opened["action"], edited["action"]) == ("c2pa.opened", "c2pa.edited")
         assert "digitalSourceType" not in edited
