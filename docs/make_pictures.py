@@ -27,6 +27,7 @@ def main() -> None:
     before_after(generator).save(DOCS / "before-after.jpg", quality=90)
     every_photo_by_every_prompt(generator).save(DOCS / "sheet.jpg", quality=85)
     places(generator).save(DOCS / "places.jpg", quality=90)
+    _sheet([standing()]).save(DOCS / "shadows.jpg", quality=90)
     for name, photos in MASKS.items():
         masks_and_edges(generator, photos).save(DOCS / f"masks-{name}.jpg", quality=90)
 
@@ -47,6 +48,17 @@ def places(generator: BackgroundGenerator) -> Image.Image:
         shown = [Image.fromarray(cutout.photo.rgb), *(_on_squares(picture) for picture in pictures)]
         rows.append([picture.resize((round(220 * picture.width / picture.height), 220)) for picture in shown])
     return _sheet(rows)
+
+
+def standing() -> list[Image.Image]:
+    """Three subjects on a plain ground, each with its shadow."""
+    on = [
+        cut_out(DOCS / "photos" / f"{name}.jpg", canvas="square", fill=0.7).on(
+            Background.colour("#f2f0ec"), shadow=True
+        )
+        for name in ("drum", "bowl", "coffee")
+    ]
+    return [_fit(picture.image, 300) for picture in on]
 
 
 def _on_squares(picture: Picture) -> Image.Image:

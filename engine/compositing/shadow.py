@@ -3,72 +3,70 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
+from PIL import Image, ImageFilter
 
 from cyclorama.engine.arrays import Array, Pixels, reduced_size
-from cyclorama.engine.blur import box_mean
 from cyclorama.engine.matting.regions import substance
 from cyclorama.engine.notes import note
 
 _SIDE = 512  # of the longer side: a shadow is soft
-_FLAT = 0.16  # height of the subject as it lies on the ground in shadow, of the subject's own
-_CLOSE, _WIDE = 0.02, 0.07  # radii: of the shadow at the contact, and of that around; of the subject's mean side
-_NEAR_GROUND = 0.1  # of the subject's height: what is higher above the ground darkens nothing by contact
-_DARK, _DIM = 0.6, 0.4  # the most that the two take of the light
+_FORESHORTENED = 0.4  # a step away on the ground, as a share of a step to the side: seen from 24 degrees above
+_TILT, _SLOPES = 0.2, 17  # of the line that a subject stands on, at most, either way (wheels seen from an angle)
+# Shares of the subject's mean side. What is farther above its lowest point than the first stands on nothing. Then, for
+# the close shadow and the wide one: the height above the ground at which it has faded to a third, how far it reaches
+# away and nearer, sigma of its blur, and, of the light, the most that it takes.
+_REACH = 0.3
+_CLOSE, _WIDE = (0.015, 0.05, 0.01, 0.55), (0.12, 0.2, 0.045, 0.45)
 
 
 def contact_shadow(alpha: Pixels) -> Pixels:
     """How much darker the ground is for a subject's alpha (H, W): 0 not at all, 255 black; (H, W) uint8.
 
-    Two soft shadows: one close along the subject's outline where that is near the ground, one wide and flat around
-    where it stands. None where the subject reaches the picture's lower edge, for no ground is to be seen; a note
-    says so.
+    Two soft shadows along the line that the subject stands on (`_ground`), one close and dark, one wide: darkest where
+    wheels, feet or a bag's lower edge touch it, and the weaker the higher the subject is above it. None where the
+    subject reaches the picture's lower edge, for no ground is to be seen; a note says so.
     """
     solid = substance(alpha)
     if solid[-1].any():
         note("the subject reaches the picture's lower edge, so there is no ground for a shadow")
         return np.zeros_like(alpha)
-    height, width = alpha.shape
-    size = reduced_size(width, height, _SIDE)
-    subject = _as_shares(Image.fromarray(alpha).resize(size, Image.Resampling.BOX))
-    if not subject.any():
-        return np.zeros_like(alpha)
     # By its own most, for what is thinner than a cell is nowhere whole here.
     counted = np.where(solid, alpha, np.uint8(0)) if solid.any() else alpha
-    standing = _as_shares(Image.fromarray(counted).resize(size, Image.Resampling.BOX))
-    rows, columns = (np.flatnonzero((standing > standing.max() / 2).any(axis)) for axis in (1, 0))
-    ground, tall = int(rows[-1]) + 1, int(rows[-1] - rows[0]) + 1
-    side = (tall * (columns[-1] - columns[0] + 1)) ** 0.5
-    above = np.maximum(0, ground - np.arange(size[1], dtype=np.float32))[:, None]
-    near_ground = np.exp(-((above / np.float32(_NEAR_GROUND * tall)) ** 2))
-    close = _soft(_lowered(subject * near_ground, max(1, round(_CLOSE * side / 2))), _CLOSE * side)
-    wide = _soft(_flattened(subject, int(rows[0]), ground), _WIDE * side)
-    light = (1 - _DARK * np.clip(1.6 * close, 0, 1)) * (1 - _DIM * np.clip(wide, 0, 1))
+    size = reduced_size(alpha.shape[1], alpha.shape[0], _SIDE)
+    share = np.asarray(Image.fromarray(counted).resize(size, Image.Resampling.BOX))
+    if not share.any():
+        return np.zeros_like(alpha)
+    subject = share > share.max() / 2
+    rows, columns = (np.flatnonzero(subject.any(axis)) for axis in (1, 0))
+    side = float((np.ptp(rows) + 1) * (np.ptp(columns) + 1)) ** 0.5
+    lower_edge = (size[1] - subject[::-1].argmax(0)[columns]).astype(np.float32)
+    ground = _ground(columns, lower_edge)
+    stands = 1 - np.clip((lower_edge.max() - lower_edge) / (_REACH * side), 0, 1) ** 4
+    away = np.abs(np.arange(0.5, size[1], dtype=np.float32)[:, None] - ground)
+    light = np.ones(subject.shape, np.float32)
+    for fades, depth, sigma, most in (_CLOSE, _WIDE):
+        strength = stands * np.exp(-(((ground - lower_edge) / (fades * side)) ** 2))
+        shadow = np.zeros_like(light)
+        shadow[:, columns] = strength * np.clip(depth * side * _FORESHORTENED + 0.5 - away, 0, 1)
+        light *= 1 - np.float32(most) * _soft(shadow, sigma * side)
     darkness = Image.fromarray(np.round((1 - light) * 255).astype(np.uint8))
-    return np.asarray(darkness.resize((width, height), Image.Resampling.BICUBIC))
+    return np.asarray(darkness.resize(alpha.shape[::-1], Image.Resampling.BICUBIC))
 
 
-def _as_shares(image: Image.Image) -> Array:
-    return np.asarray(image, np.float32) * np.float32(1 / 255)
+def _ground(columns: npt.NDArray[np.intp], lower_edge: Array) -> Array:
+    """The row of the ground under each column of a subject whose lower edge is given: (N,), (N,) -> (N,).
+
+    No part of the subject lies under it, and it is nowhere steeper than `_TILT`; beside that it is as high as a line
+    that bends to one side only can be: the lower convex hull, made of the lowest supporting line of each slope.
+    """
+    slopes = np.linspace(-_TILT, _TILT, _SLOPES, dtype=np.float32)[:, None]
+    at = (columns - columns.mean()).astype(np.float32)
+    supports = (lower_edge - slopes * at).max(1, keepdims=True)
+    return np.asarray((supports + slopes * at).min(0))
 
 
-def _lowered(values: Array, rows: int) -> Array:
-    lowered = np.zeros_like(values)
-    lowered[rows:] = values[:-rows]
-    return lowered
-
-
-def _flattened(subject: Array, top: int, ground: int) -> Array:
-    """The subject's outline laid down on the ground, its middle where the subject stands."""
-    flat = max(2, round(_FLAT * (ground - top)))
-    outline = Image.fromarray(subject[top:ground]).resize((subject.shape[1], flat), Image.Resampling.BOX)
-    lying = Image.new("F", (subject.shape[1], subject.shape[0]))
-    lying.paste(outline, (0, ground - flat // 2))
-    return np.asarray(lying)
-
-
-def _soft(values: Array, radius: float) -> Array:
-    """Blurred nearly as by a Gaussian (three boxes); what lies beyond the picture goes on as at its border."""
-    for _ in range(3):
-        values = box_mean(values, max(1, round(radius / 2)))
-    return values
+def _soft(shares: Array, sigma: float) -> Array:
+    """Blurred on the ground; what lies beyond the picture goes on as at its border."""
+    blur = ImageFilter.GaussianBlur((sigma, sigma * _FORESHORTENED))
+    return np.asarray(Image.fromarray(np.round(shares * 255).astype(np.uint8)).filter(blur)) * np.float32(1 / 255)

@@ -47,6 +47,37 @@ def test_it_is_as_wide_as_what_stands_there() -> None:
     assert abs(int(darkness[252, 80]) - int(darkness[252, 320])) <= 3
 
 
+def drawn(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (400, 400)) -> np.ndarray:
+    mask = Image.new("L", size)
+    for box in boxes:
+        ImageDraw.Draw(mask).rectangle(box, fill=255)
+    return np.asarray(mask)
+
+
+def test_a_head_held_high_darkens_nothing() -> None:
+    animal = drawn((120, 150, 340, 220), (40, 120, 120, 180), (150, 220, 170, 319), (300, 220, 320, 319))
+    darkness = contact_shadow(animal)
+    assert darkness[322, 160] > 100 < darkness[322, 310]
+    assert darkness[250:, 40:100].max() < 10
+
+
+def test_each_wheel_has_its_own_where_it_stands() -> None:
+    # The wheel on the right is farther away.
+    darkness = contact_shadow(drawn((60, 200, 340, 270), (90, 240, 130, 299), (270, 240, 310, 284))).astype(int)
+    assert darkness[301, 110] > 100 < darkness[286, 290]
+    assert darkness[301, 110] > darkness[301, 290] + 30
+    assert darkness[301, 110] > darkness[301, 65] + 30  # the bumper is above the ground
+    assert darkness[288, 200] > 20 + darkness[285, 370]  # under the car it is darker than beside it
+
+
+def test_a_ball_touches_the_ground_in_one_place() -> None:
+    mask = Image.new("L", (400, 400))
+    ImageDraw.Draw(mask).ellipse((100, 100, 299, 299), fill=255)
+    darkness = contact_shadow(np.asarray(mask)).astype(int)
+    assert darkness[301, 200] > darkness[301, 160] + 10 > darkness[301, 130] + 20
+    assert np.abs(darkness - darkness[:, ::-1]).max() <= 20  # but for which side of a pixel the middle lies on
+
+
 def test_large_pictures_get_the_same() -> None:
     small = contact_shadow(post())
     large = contact_shadow(np.asarray(Image.fromarray(post()).resize((1500, 2000), Image.Resampling.NEAREST)))
