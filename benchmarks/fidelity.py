@@ -32,12 +32,12 @@ def measure(where: Path, pictures: int, progress: Callable[[str], None]) -> list
     where: a folder for nano's exports, kept.  pictures: of each means, on the calibration's photos with the prompts
     that nothing was calibrated on.
     """
-    ir, int8 = _exported(where, "fp32", "openvino", progress), _exported(where, "int8", "openvino", progress)
-    int8_onnx = _exported(where, "int8", "onnx", progress)
+    ir, int8 = exported(where, "fp32", "openvino", progress), exported(where, "int8", "openvino", progress)
+    int8_onnx = exported(where, "int8", "onnx", progress)
     calibration = Calibration.load()
     exact = BackgroundGenerator.load(ir, exact=True)
     scenes = calibration.scenes(exact)
-    reference = _paint(exact, scenes, calibration, pictures, _PLAIN)
+    reference = painted(exact, scenes, calibration, pictures, _PLAIN)
     means: list[tuple[str, BackgroundGenerator, dict[str, Any]]] = [
         ("float32, the reference", exact, _PLAIN),
         ("bf16 where the CPU has it", BackgroundGenerator.load(ir), _PLAIN),
@@ -51,7 +51,7 @@ def measure(where: Path, pictures: int, progress: Callable[[str], None]) -> list
     rows = []
     for name, generator, options in means:
         progress(f"fidelity of {name}")
-        results = _paint(generator, scenes, calibration, pictures, options)
+        results = painted(generator, scenes, calibration, pictures, options)
         rows.append(
             {
                 "name": name,
@@ -66,7 +66,8 @@ def measure(where: Path, pictures: int, progress: Callable[[str], None]) -> list
     return rows
 
 
-def _exported(where: Path, precision: Any, format: Any, progress: Callable[[str], None]) -> Path:
+def exported(where: Path, precision: Any, format: Any, progress: Callable[[str], None]) -> Path:
+    """nano in another precision and format, exported to the folder `where` if it is not there yet."""
     nano = hashlib.sha256((embedded("nano") / MANIFEST).read_bytes()).hexdigest()[:8]
     folder = where / f"nano-{nano}-{format}-{precision}{f'-{recipe_key()}' if precision == 'int8' else ''}"
     if not folder.is_dir():
@@ -79,9 +80,10 @@ def _cycle(scenes: list[Scene], count: int) -> list[Scene]:
     return [scenes[i % len(scenes)] for i in range(count)]
 
 
-def _paint(
+def painted(
     generator: BackgroundGenerator, scenes: list[Scene], calibration: Calibration, count: int, options: dict[str, Any]
 ) -> list[Result]:
+    """Pictures of the calibration's photos in turn, with the prompts that nothing was calibrated on; seeds in a row."""
     prompts = calibration.prompts[1::2]
     return [
         generator.generate(scene, prompts[i % len(prompts)], "quality", seed=i, **options)

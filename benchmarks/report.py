@@ -281,7 +281,7 @@ def photo_tables(figures: dict[str, Any]) -> str:
             f"{row['recall']:.3f}", f"{row['band']:.3f}", f"{row['s_measure']:.3f}",
             f"{row['hurt_0.01']:.0%} / {row['hurt_0.02']:.0%}",
             f"{row['difference']:+.3f} ({row['interval'][0]:+.3f} to {row['interval'][1]:+.3f})",
-            f"{row['seconds']:.2f} s",
+            "" if row["seconds"] is None else f"{row['seconds']:.2f} s",
         )
         for row in figures["rows"]
     ]  # fmt: skip

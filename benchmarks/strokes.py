@@ -14,22 +14,24 @@ _RADIUS = 0.02  # of a dab, as a share of the photo's longer side, or what fits 
 _LEAST = 0.002  # of the photo: a smaller wrong region is let be
 
 
-def corrected(rgb: Pixels, truth: Pixels, model: MaskModel, count: int) -> Pixels:
-    """The alpha after that many dabs, one at a time, each in the middle of the largest wrong region.
+def corrections(rgb: Pixels, truth: Pixels, model: MaskModel, most: int, hints: Hints | None = None) -> list[Pixels]:
+    """The alphas before any dab and after each, up to `most`, each in the middle of the largest wrong region.
 
-    The simulated click of Xu et al., "Deep interactive object selection" (2016), as a disc.
-    rgb (H, W, 3), truth (H, W).
+    The simulated click of Xu et al., "Deep interactive object selection" (2016), as a disc. Where nothing large is
+    wrong any more the alpha stays.
+    rgb (H, W, 3), truth (H, W).  hints: what is known before, such as a box.
     """
     looks = Looks()
-    hints = Hints()
-    alpha = _found(rgb, model, hints, looks, np.zeros(truth.shape, np.uint8))
-    for _ in range(count):
-        dab = _dab(alpha, truth, hints)
+    hints = Hints() if hints is None else hints
+    alphas = [_found(rgb, model, hints, looks, np.zeros(truth.shape, np.uint8))]
+    while len(alphas) <= most:
+        dab = _dab(alphas[-1], truth, hints)
         if dab is None:
-            break
+            alphas.append(alphas[-1])
+            continue
         hints = dab
-        alpha = _found(rgb, model, hints, looks, alpha)
-    return alpha
+        alphas.append(_found(rgb, model, hints, looks, alphas[-1]))
+    return alphas
 
 
 def _found(rgb: Pixels, model: MaskModel, hints: Hints, looks: Looks, before: Pixels) -> Pixels:
@@ -52,7 +54,7 @@ def _dab(alpha: Pixels, truth: Pixels, hints: Hints) -> Hints | None:
         keep = keep | disc
     else:
         drop = drop | disc
-    return Hints(None, keep if keep.any() else None, drop if drop.any() else None)
+    return Hints(hints.box, keep if keep.any() else None, drop if drop.any() else None)
 
 
 def _largest(where: Mask) -> tuple[int, Mask]:

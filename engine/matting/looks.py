@@ -29,7 +29,7 @@ _DOUBT = (-2.66, 3.10, 3.64)  # logistic regression: constant, of disagreement, 
 _DARK, _LIT = 64, 110  # mean grey levels: a photo below the first is looked at as if it had the second, too
 _AROUND_STROKES = 1.0  # of their longer side
 _OPEN = 0.3  # a confidence that leaves it to the colours
-_BOX_MARGINS = (0.05, 0.1, 0.2)  # around a given box; so much is looked at in turn
+_BOX_MARGINS = (0.05, 0.2)  # around a given box; so much is looked at in turn
 # A subject comes so near to each side of its box, of that side's length, even if the box was drawn loosely; where
 # nothing as likely as the first of these confidences does, the network sees it only faintly, and the next is tried.
 _BOX_GAP, _FAINT = 0.2, (0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
@@ -128,7 +128,7 @@ def at_large(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> S
     """Looks for the subject anywhere: where it is, the network's confidence there, and what there is not of it."""
     height, width = rgb.shape[:2]
     photo = Image.fromarray(rgb)
-    first = _seen_at_first(network, photo, looks)
+    first = seen_at_first(network, rgb, looks)
     if hints.keep is None:
         _check_confidence(first, network.name)
     parts = parts_of(first)
@@ -165,8 +165,9 @@ def _doubt(network: MaskNetwork, beside: MaskNetwork, photo: Image.Image, looks:
     return float(1 / (1 + np.exp(-odds)))
 
 
-def _seen_at_first(network: MaskNetwork, photo: Image.Image, looks: Looks) -> Array:
+def seen_at_first(network: MaskNetwork, rgb: Pixels, looks: Looks) -> Array:
     """What is seen in the whole photo, (GRID, GRID): by the network, by the one beside it, and brightened if dark."""
+    photo = Image.fromarray(rgb)
     whole = View(0, 0, *photo.size)
     seen = [(looks.at(network, whole, lambda: photo), 1.0)]
     if network.beside is not None:

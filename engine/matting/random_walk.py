@@ -15,14 +15,13 @@ from PIL import Image
 from cyclorama.engine.arrays import Array, Mask, Pixels, reduced_size
 
 _SURE = (0.1, 0.9)  # of a network's confidence: taken as it is
-# Rounds of fitting and walking, and the weight of the network's log odds in the prior beside those of colour: by
-# itself, and with a person's hints, so that colours tell more.
-_ROUNDS, _ROUNDS_HINTED = 1, 2
-_OF_NETWORK, _OF_NETWORK_HINTED = 1.0, 0.2
+# Rounds of fitting and walking, the weight of the network's log odds in the prior, and the most that colours say there:
+# by itself, and with a person's hints.
+_ALONE, _HINTED = (1, 1.0, 6.0), (2, 0.5, 1.0)
 _ITERATIONS = 30  # of Jacobi's method, from what the colours say
 _COMPONENTS = 5
 _SAMPLES = 3000  # pixels that a mixture is fitted to
-_GAMMA = 2.0  # neighbours' weight against the priors'
+_SMOOTHNESS = 2.0  # neighbours' weight against the priors'
 _SHARPNESS = 2.0  # of the result's log odds
 _CERTAIN = 1e3  # a prior that nothing outweighs
 _STEPS = ((0, 1, 1.0), (1, 0, 1.0), (1, 1, 0.5**0.5), (1, -1, 0.5**0.5))  # down, right, and 1 / distance
@@ -49,51 +48,64 @@ def settle(
     prior = np.clip(np.asarray(Image.fromarray(confidence).resize(size, Image.Resampling.BILINEAR)), 0, 1)
     inside, outside = prior > _SURE[1], prior < _SURE[0]
     if keep is not None:
-        kept = _shrunk(keep, size)
+        kept = shrunk(keep, size)
         inside, outside = inside | kept, outside & ~kept
     if drop is not None:
-        dropped = _shrunk(drop, size)
+        dropped = shrunk(drop, size)
         inside, outside = inside & ~dropped, outside | dropped
     return _walk(image, prior, inside, outside, has_hints)
 
 
-def _shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
-    return np.asarray(Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BOX)) > 25  # thin strokes count
+def shrunk(mask: Mask, size: tuple[int, int]) -> Mask:
+    """A stroke (H, W) at another width and height; thin ones count."""
+    return np.asarray(Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BOX)) > 25
 
 
 def _walk(image: Array, prior: Array, inside: Mask, outside: Mask, has_hints: bool) -> Array:
     rng = np.random.default_rng(0)
     colours = image.reshape(-1, 3)
-    edges = _edges(image)
-    degree = np.zeros_like(prior)
-    for here, there, weight in edges:
-        degree[here] += weight
-        degree[there] += weight
     unsure = ~(inside | outside)
     alpha = np.where(inside, np.float32(1), np.where(outside, np.float32(0), prior))
-    trust = np.float32(_OF_NETWORK_HINTED if has_hints else _OF_NETWORK)
-    for _ in range(_ROUNDS_HINTED if has_hints else _ROUNDS):
+    rounds, of_network, most = _HINTED if has_hints else _ALONE
+    for _ in range(rounds):
         is_subject = alpha.ravel() > 0.5
         if min(np.count_nonzero(is_subject), np.count_nonzero(~is_subject)) <= 4 * _COMPONENTS or not unsure.any():
             break
-        subject, background = (_Mixture(colours[chosen], rng) for chosen in (is_subject, ~is_subject))
+        subject, background = (Mixture(colours[chosen], rng) for chosen in (is_subject, ~is_subject))
         unknown = colours[unsure.ravel()]
-        odds = np.clip(subject.log_density(unknown) - background.log_density(unknown), -6, 6)
+        odds = np.clip(subject.log_density(unknown) - background.log_density(unknown), -most, most)
         likely = np.where(inside, np.float32(1), np.float32(0))
-        likely[unsure] = probability(odds + trust * log_odds(prior[unsure], 0.01))
-        strength = np.where(unsure, np.float32(1), np.float32(_CERTAIN))
-        pull, total = strength * likely, strength + degree
-        alpha = likely
-        for _ in range(_ITERATIONS):
-            near = pull.copy()
-            for here, there, weight in edges:
-                near[here] += weight * alpha[there]
-                near[there] += weight * alpha[here]
-            alpha = near / total
+        likely[unsure] = probability(odds + np.float32(of_network) * log_odds(prior[unsure], 0.01))
+        alpha = walked(image, likely, unsure)
     return probability(np.float32(_SHARPNESS) * log_odds(alpha, 1e-3))
 
 
-def _edges(image: Array) -> list[tuple[tuple[slice, slice], tuple[slice, slice], Array]]:
+def walked(
+    image: Array, likely: Array, unsure: Mask, smoothness: float = _SMOOTHNESS, iterations: int = _ITERATIONS
+) -> Array:
+    """Random walks from each pixel of an image (H, W, 3): how likely they end in the subject, (H, W).
+
+    likely: (H, W), what each pixel is taken for; where it is not unsure, that is held.  smoothness: how much neighbours
+    of the same colour count beside it.  iterations: of Jacobi's method.
+    """
+    edges = _edges(image, smoothness)
+    degree = np.zeros_like(likely)
+    for here, there, weight in edges:
+        degree[here] += weight
+        degree[there] += weight
+    strength = np.where(unsure, np.float32(1), np.float32(_CERTAIN))
+    pull, total = strength * likely, strength + degree
+    alpha = likely
+    for _ in range(iterations):
+        near = pull.copy()
+        for here, there, weight in edges:
+            near[here] += weight * alpha[there]
+            near[there] += weight * alpha[here]
+        alpha = near / total
+    return alpha
+
+
+def _edges(image: Array, smoothness: float) -> list[tuple[tuple[slice, slice], tuple[slice, slice], Array]]:
     """Each pixel's links to four of its eight neighbours: two views of the grid, and how alike they are there."""
     height, width, _ = image.shape
     views = [
@@ -107,12 +119,12 @@ def _edges(image: Array) -> list[tuple[tuple[slice, slice], tuple[slice, slice],
     squares = [((image[here] - image[there]) ** 2).sum(-1) for here, there, _ in views]
     beta = 1 / (2 * np.mean([square.mean() for square in squares]) + 1e-6)
     return [
-        (here, there, (_GAMMA * nearness * np.exp(-beta * square)).astype(np.float32))
+        (here, there, (smoothness * nearness * np.exp(-beta * square)).astype(np.float32))
         for (here, there, nearness), square in zip(views, squares, strict=True)
     ]
 
 
-class _Mixture:
+class Mixture:
     """Gaussians over colour around the centres that k-means finds; colours (N, 3) of 0..255."""
 
     def __init__(self, colours: Array, rng: np.random.Generator) -> None:

@@ -14,9 +14,11 @@ from cyclorama.engine.errors import BadImage, InvalidOptions, NoSubject
 from cyclorama.engine.matting import random_walk
 from cyclorama.engine.matting.guided_filter import enlarge_along_edges
 from cyclorama.engine.matting.hints import Hints
-from cyclorama.engine.matting.looks import Looks, at_large, in_box, no_subject
+from cyclorama.engine.matting.looks import Looks, at_large, in_box, no_subject, seen_at_first
 from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL, MaskNetwork, mask_network
+from cyclorama.engine.matting.parts import on_grid, parts_of
 from cyclorama.engine.matting.regions import clean, enlarged, label
+from cyclorama.engine.matting.strokes import corrected
 from cyclorama.engine.notes import note
 from cyclorama.engine.options import MaskModel
 
@@ -53,10 +55,19 @@ def find_with_doubt(
     if not isinstance(looks, Looks):
         raise InvalidOptions(f"looks must be Looks, got {shown(looks)}")
     network = mask_network(mask_model)
-    alpha, doubt = _find(network, rgb, hints, looks)
+    try:
+        alpha, doubt = _find(network, rgb, dataclasses.replace(hints, keep=None, drop=None), looks)
+        before = alpha
+    except NoSubject:
+        if hints.keep is None:
+            raise
+        alpha, doubt = _find(network, rgb, hints, looks)
+        before = np.zeros_like(alpha)
     if hints.keep is not None or hints.drop is not None:
-        with suppress(NoSubject):
-            alpha = _where_painted(network, rgb, hints, looks, alpha)
+        doubt = None
+        if hints.box is None and before.any() and _names_a_part(network, rgb, hints, looks, before):
+            alpha = _with_parts(network, rgb, hints, looks, before)
+        alpha = corrected(rgb, alpha, before, hints.keep, hints.drop)
     check(alpha, network.name)
     if doubt is not None and doubt > _DOUBTFUL:
         note(f"the mask is doubtful ({doubt:.0%} of such masks are wrong): look at it; a box around the subject helps")
@@ -82,30 +93,34 @@ def _find(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tupl
     return alpha, doubt
 
 
-def _where_painted(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks, found: Pixels) -> Pixels:
-    """What a stroke to keep adds and one to drop takes away, each where it lies, whatever else they would change.
+def _names_a_part(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks, found: Pixels) -> bool:
+    """Whether a stroke lies on a whole part that the network sees, and says of it what was not found."""
+    in_found = on_grid(found > 127)
+    keep, drop = (None if stroke is None else on_grid(stroke) for stroke in (hints.keep, hints.drop))
+    for number, part in enumerate(parts_of(seen_at_first(network, rgb, looks))):
+        is_in = 2 * np.count_nonzero(part & in_found) > np.count_nonzero(part)
+        stroke = (drop if number else None) if is_in else keep  # of the largest strokes take away a piece only
+        if stroke is not None and (part & stroke).any():
+            return True
+    return False
 
-    found: with all strokes. Those to drop are looked at alone as well: beside one to keep, which says what is meant,
-    they could take the whole of what was found before. Raises NoSubject where nothing is without them.
+
+def _with_parts(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks, found: Pixels) -> Pixels:
+    """What was found with the parts that strokes to keep lie on, and without those that strokes to drop lie on.
+
+    Those to drop are looked at alone: beside one to keep, which says what is meant, they could take the whole of what
+    was found.
     """
-    before, _ = _find(network, rgb, dataclasses.replace(hints, keep=None, drop=None), looks)
-    alpha = before.copy()
-    if hints.drop is not None:
-        less = found
-        if hints.keep is not None:
-            try:
-                less, _ = _find(network, rgb, dataclasses.replace(hints, keep=None), looks)
-            except NoSubject:
-                less = before
-        less = np.minimum(before, less)
-        np.copyto(alpha, less, where=_changed_around(hints.drop, before, less))
-        alpha[hints.drop] = 0
-    if hints.keep is not None:
-        more = np.maximum(before, found)
-        np.copyto(alpha, np.maximum(alpha, more), where=_changed_around(hints.keep, before, more))
-        if hints.drop is not None:
-            alpha[hints.drop] = 0
-        alpha[hints.keep] = 255
+    alpha = found.copy()
+    for choose, hinted, stroke in (
+        (np.minimum, dataclasses.replace(hints, keep=None), hints.drop),
+        (np.maximum, hints, hints.keep),
+    ):
+        if stroke is None:
+            continue
+        with suppress(NoSubject):
+            other = choose(found, _find(network, rgb, hinted, looks)[0])
+            np.copyto(alpha, choose(alpha, other), where=_changed_around(stroke, found, other))
     return alpha
 
 

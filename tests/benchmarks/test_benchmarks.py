@@ -119,7 +119,7 @@ def test_fidelity_finds_no_change_where_there_is_none(nano_openvino: Path) -> No
     calibration = Calibration.load()
     generator = BackgroundGenerator.load(nano_openvino, exact=True)
     scenes = calibration.scenes(generator)[:1]
-    one, other = (fidelity._paint(generator, scenes, calibration, 1, {"num_inference_steps": 2}) for _ in range(2))
+    one, other = (fidelity.painted(generator, scenes, calibration, 1, {"num_inference_steps": 2}) for _ in range(2))
     assert drift(one, other)["psnr"] == 100
     assert fidelity._subject_error(one[0], scenes[0]) == 0
 

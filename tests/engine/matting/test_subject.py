@@ -203,10 +203,13 @@ def test_what_is_seen_faintly_reaches_the_sides_of_its_box() -> None:
 
 
 def test_a_box_on_a_very_thin_photo() -> None:
-    strip = np.repeat(FLOWER.rgb[210:212], 5, axis=1)[:, :3000]
-    alpha = find_subject(strip, hints=Hints.read((3000, 2), box=(800, 0, 1400, 2)))
-    assert alpha.shape == (2, 3000)
-    assert not alpha[:, :800].any()
+    strip = np.full((2, 3000, 3), 200, np.uint8)
+    strip[:, 1000:2000] = 150, 20, 20
+    with pytest.raises(NoSubject, match="the mask is empty"):
+        find_subject(strip, hints=Hints.read((3000, 2), box=(900, 0, 1200, 2)))
+    stroke = np.zeros(strip.shape[:2], bool)
+    stroke[:, 1400:1500] = True
+    assert find_subject(strip, hints=Hints(box=(900, 0, 1200, 2), keep=stroke))[stroke].all()
 
 
 def test_hints_that_cannot_be_are_refused() -> None:
