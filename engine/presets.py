@@ -16,8 +16,10 @@ from cyclorama.engine.options import PRESETS, GenerationKeywords, GenerationOpti
 NEGATIVE_PROMPT = "duplicate, extra limbs, deformed, text, watermark, logo, frame, collage"
 """What no background should show; taken where there is guidance and none was given."""
 
-_RECIPES: dict[tuple[str | None, Preset], GenerationKeywords] = {
-    (None, "balanced"): {"sampler": "dpmpp_2m_karras", "num_inference_steps": 8, "guidance_scale": 7.0},
+RECIPES: dict[tuple[str | None, Preset], GenerationKeywords] = {
+    (None, "balanced"): {
+        "sampler": "dpmpp_2m_karras", "num_inference_steps": 8, "guidance_scale": 7.0, "guidance_interval": (0.0, 0.75),
+    },
     (None, "quality"): {
         "sampler": "dpmpp_2m_karras", "num_inference_steps": 20, "guidance_scale": 7.0,
         "cache_interval": 3, "guidance_interval": (0.0, 0.75),
@@ -33,6 +35,7 @@ _RECIPES: dict[tuple[str | None, Preset], GenerationKeywords] = {
     ("tcd", "balanced"): {"sampler": "tcd", "num_inference_steps": 6, "guidance_scale": 1.0},
     ("tcd", "quality"): {"sampler": "tcd", "num_inference_steps": 8, "guidance_scale": 1.0},
 }  # fmt: skip
+"""Options by distillation (None: none) and preset; a model's manifest may say otherwise."""
 _GUIDANCE_OF_EMBEDDED = 8.0  # what LCM checkpoints with a guidance embedding were shown most
 _KEYWORDS = [own.name for own in fields(GenerationOptions) if own.name != "prompt"]
 
@@ -77,7 +80,7 @@ def _recipe(model: ModelFolder, preset: Preset, asked: dict[str, Any]) -> dict[s
     if preset == "fast" and model.distillation is None and preset not in own:
         note(f"{model.name} was not distilled for few steps, so the preset `balanced` is taken instead of `fast`")
         preset = "balanced"
-    recipe: dict[str, Any] = {**_RECIPES.get((model.distillation, preset), _RECIPES[None, "quality"])}
+    recipe: dict[str, Any] = {**RECIPES.get((model.distillation, preset), RECIPES[None, "quality"])}
     if model.time_cond_proj_dim is not None:
         recipe["guidance_scale"] = _GUIDANCE_OF_EMBEDDED
     recipe.update(own.get(preset, {}))

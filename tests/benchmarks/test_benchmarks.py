@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from cyclorama.benchmarks import batches, ceiling, fidelity, pages, run, shapes
+from cyclorama.benchmarks import batches, ceiling, fidelity, front, pages, run, shapes
 from cyclorama.benchmarks.contender import Contender
 from cyclorama.benchmarks.report import plot, profiles, ratios, tables
 from cyclorama.cli import main
@@ -122,6 +122,31 @@ def test_fidelity_finds_no_change_where_there_is_none(nano_openvino: Path) -> No
     one, other = (fidelity.painted(generator, scenes, calibration, 1, {"num_inference_steps": 2}) for _ in range(2))
     assert drift(one, other)["psnr"] == 100
     assert fidelity._subject_error(one[0], scenes[0]) == 0
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize("interval", [(0.0, 1.0), (0.0, 0.75), (0.25, 0.75)])
+def test_work_is_what_is_asked_of_the_unet(
+    nano_openvino: Path, every: int, interval: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cyclorama import BackgroundGenerator
+    from cyclorama.engine.diffusion.networks import UNet
+    from cyclorama.export import Calibration
+
+    asked = []
+    call = UNet.__call__
+
+    def counted(self: UNet, sample: np.ndarray, *others: Any, **more: Any) -> Any:
+        deep_features = others[3]
+        asked.append(len(sample) * (front._SHALLOW if deep_features else 1))
+        return call(self, sample, *others, **more)
+
+    monkeypatch.setattr(UNet, "__call__", counted)
+    options = {"num_inference_steps": 8, "cache_interval": every, "guidance_interval": interval}
+    calibration = Calibration.load()
+    generator = BackgroundGenerator.load(nano_openvino, exact=True)
+    fidelity.painted(generator, calibration.scenes(generator)[:1], calibration, 1, options)
+    assert sum(asked) == front.work(options)
 
 
 def test_unknown_peers_and_file_types_are_refused(tmp_path: Path) -> None:
