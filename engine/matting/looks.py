@@ -29,7 +29,7 @@ _DOUBT = (-2.66, 3.10, 3.64)  # logistic regression: constant, of disagreement, 
 _DARK, _LIT = 64, 110  # mean grey levels: a photo below the first is looked at as if it had the second, too
 _AROUND_STROKES = 1.0  # of their longer side
 _OPEN = 0.3  # a confidence that leaves it to the colours
-_BOX_MARGINS = (0.05, 0.2)  # around a given box; so much is looked at in turn
+_BOX_MARGINS = (0.05, 0.1, 0.2)  # around a given box; so much is looked at in turn
 # A subject comes so near to each side of its box, of that side's length, even if the box was drawn loosely; where
 # nothing as likely as the first of these confidences does, the network sees it only faintly, and the next is tried.
 _BOX_GAP, _FAINT = 0.2, (0.5, 0.3, 0.2, 0.1, 0.05, 0.03)

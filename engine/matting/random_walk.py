@@ -15,9 +15,9 @@ from PIL import Image
 from cyclorama.engine.arrays import Array, Mask, Pixels, reduced_size
 
 _SURE = (0.1, 0.9)  # of a network's confidence: taken as it is
-# Rounds of fitting and walking, the weight of the network's log odds in the prior, and the most that colours say there:
-# by itself, and with a person's hints.
-_ALONE, _HINTED = (1, 1.0, 6.0), (2, 0.5, 1.0)
+# Rounds of fitting and walking, and the weight of the network's log odds in the prior beside those of colour: by
+# itself, and with a person's hints, so that colours tell more.
+_ALONE, _HINTED = (1, 1.0), (2, 0.2)
 _ITERATIONS = 30  # of Jacobi's method, from what the colours say
 _COMPONENTS = 5
 _SAMPLES = 3000  # pixels that a mixture is fitted to
@@ -66,14 +66,14 @@ def _walk(image: Array, prior: Array, inside: Mask, outside: Mask, has_hints: bo
     colours = image.reshape(-1, 3)
     unsure = ~(inside | outside)
     alpha = np.where(inside, np.float32(1), np.where(outside, np.float32(0), prior))
-    rounds, of_network, most = _HINTED if has_hints else _ALONE
+    rounds, of_network = _HINTED if has_hints else _ALONE
     for _ in range(rounds):
         is_subject = alpha.ravel() > 0.5
         if min(np.count_nonzero(is_subject), np.count_nonzero(~is_subject)) <= 4 * _COMPONENTS or not unsure.any():
             break
         subject, background = (Mixture(colours[chosen], rng) for chosen in (is_subject, ~is_subject))
         unknown = colours[unsure.ravel()]
-        odds = np.clip(subject.log_density(unknown) - background.log_density(unknown), -most, most)
+        odds = np.clip(subject.log_density(unknown) - background.log_density(unknown), -6, 6)
         likely = np.where(inside, np.float32(1), np.float32(0))
         likely[unsure] = probability(odds + np.float32(of_network) * log_odds(prior[unsure], 0.01))
         alpha = walked(image, likely, unsure)

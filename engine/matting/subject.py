@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 from PIL import Image
 
-from cyclorama.engine.arrays import Mask, Pixels, reduced_size
+from cyclorama.engine.arrays import Array, Mask, Pixels, reduced_size
 from cyclorama.engine.checks import shown
 from cyclorama.engine.errors import BadImage, InvalidOptions, NoSubject
 from cyclorama.engine.matting import random_walk
@@ -65,8 +65,8 @@ def find_with_doubt(
         before = np.zeros_like(alpha)
     if hints.keep is not None or hints.drop is not None:
         doubt = None
-        if hints.box is None and before.any() and _names_a_part(network, rgb, hints, looks, before):
-            alpha = _with_parts(network, rgb, hints, looks, before)
+        if hints.box is None and before.any():
+            alpha = _looked_again(network, rgb, hints, looks, before)
         alpha = corrected(rgb, alpha, before, hints.keep, hints.drop)
     check(alpha, network.name)
     if doubt is not None and doubt > _DOUBTFUL:
@@ -93,35 +93,29 @@ def _find(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tupl
     return alpha, doubt
 
 
-def _names_a_part(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks, found: Pixels) -> bool:
-    """Whether a stroke lies on a whole part that the network sees, and says of it what was not found."""
-    in_found = on_grid(found > 127)
-    keep, drop = (None if stroke is None else on_grid(stroke) for stroke in (hints.keep, hints.drop))
-    for number, part in enumerate(parts_of(seen_at_first(network, rgb, looks))):
-        is_in = 2 * np.count_nonzero(part & in_found) > np.count_nonzero(part)
-        stroke = (drop if number else None) if is_in else keep  # of the largest strokes take away a piece only
-        if stroke is not None and (part & stroke).any():
-            return True
-    return False
-
-
-def _with_parts(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks, found: Pixels) -> Pixels:
-    """What was found with the parts that strokes to keep lie on, and without those that strokes to drop lie on.
+def _looked_again(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks, found: Pixels) -> Pixels:
+    """What was found, without the whole parts that strokes to drop lie on, and with what is seen around those to keep.
 
     Those to drop are looked at alone: beside one to keep, which says what is meant, they could take the whole of what
     was found.
     """
     alpha = found.copy()
-    for choose, hinted, stroke in (
-        (np.minimum, dataclasses.replace(hints, keep=None), hints.drop),
-        (np.maximum, hints, hints.keep),
-    ):
-        if stroke is None:
-            continue
+    without_keep = dataclasses.replace(hints, keep=None)
+    if hints.drop is not None and _is_on_a_part(hints.drop, seen_at_first(network, rgb, looks), found):
         with suppress(NoSubject):
-            other = choose(found, _find(network, rgb, hinted, looks)[0])
-            np.copyto(alpha, choose(alpha, other), where=_changed_around(stroke, found, other))
+            less = np.minimum(found, _find(network, rgb, without_keep, looks)[0])
+            np.copyto(alpha, less, where=_changed_around(hints.drop, found, less))
+    if hints.keep is not None and (hints.keep & (found <= 127)).any():
+        with suppress(NoSubject):
+            more = np.maximum(found, _find(network, rgb, hints, looks)[0])
+            np.copyto(alpha, np.maximum(alpha, more), where=_changed_around(hints.keep, found, more))
     return alpha
+
+
+def _is_on_a_part(drop: Mask, seen: Array, found: Pixels) -> bool:
+    """Whether a stroke to drop lies on a whole part that was found; of the largest it takes away a piece only."""
+    in_found, cells = on_grid(found > 127), on_grid(drop)
+    return any((part & cells).any() and 2 * (part & in_found).sum() > part.sum() for part in parts_of(seen)[1:])
 
 
 def _changed_around(stroke: Mask, before: Pixels, after: Pixels) -> Mask:

@@ -238,7 +238,7 @@ def test_a_stroke_costs_no_other_look(monkeypatch: pytest.MonkeyPatch) -> None:
     box = Hints.read(PHOTO.size, box=(20, 20, 300, 400))
     seen.clear()
     first = find_subject(rgb, hints=box, looks=looks)
-    assert len(seen) == 3
+    assert len(seen) == 4
     np.testing.assert_array_equal(find_subject(rgb, hints=box, looks=looks), first)
-    assert len(seen) == 3
-    assert looks.nbytes == 5 * 320 * 320 * 4
+    assert len(seen) == 4
+    assert looks.nbytes == 6 * 320 * 320 * 4
