@@ -105,12 +105,10 @@ def measure_photos(
     rows: list[dict[str, Any]] = []
     sheet = Image.new("RGB", (1, 1))
     for model in mask_models:
-        dabbed = _dabs(model)
         ways: dict[str, Callable[[Truth], Pixels]] = {
             "plain": lambda truth, model=model: plain(truth.rgb, model),  # type: ignore[misc]
             "ours": lambda truth, model=model: find_subject(truth.rgb, model),  # type: ignore[misc]
             "ours, with a box": lambda truth, model=model: find_subject(truth.rgb, model, Hints(truth.box)),  # type: ignore[misc]
-            **dabbed,
             **{f"ours, no {step}": _leaving_out(step, model) for step in STEPS},
         }
         ways["plain"](photos[0])  # loaded, and warm
@@ -130,8 +128,11 @@ def measure_photos(
                 if way in kept:
                     kept[way].append(alpha)
             figures[way] = np.array(measured)
-            row = _row(model, way, photos, figures[way], figures["plain"])
-            rows.append({**row, "seconds": None} if way in dabbed else row)
+            rows.append(_row(model, way, photos, figures[way], figures["plain"]))
+        for way, after in _dabs(model).items():
+            progress(f"{model}, {way}")
+            figures[way] = np.array([[*after(truth), np.nan] for truth in photos])
+            rows.append({**_row(model, way, photos, figures[way], figures["plain"]), "seconds": None})
         if model == mask_models[0]:
             sheet = _sheet(photos, kept["plain"], kept["ours"], figures["plain"][:, 1], figures["ours"][:, 1])
     return {"folder": folder.name, "photos": len(photos), "rows": rows}, sheet
@@ -145,18 +146,20 @@ def _leaving_out(step: str, model: MaskModel) -> Callable[[Truth], Pixels]:
     return find
 
 
-def _dabs(model: MaskModel) -> dict[str, Callable[[Truth], Pixels]]:
-    """Ours after each of some dabs, without a box and with one. Each photo is dabbed at once, for all of them."""
+def _dabs(model: MaskModel) -> dict[str, Callable[[Truth], Sequence[float]]]:
+    """The errors of ours after each of some dabs, without a box and with one; each photo is dabbed once for all."""
 
     @cache
-    def without_box(truth: Truth) -> list[Pixels]:
-        return corrections(truth.rgb, truth.alpha, model, _DABS)
+    def without_box(truth: Truth) -> list[Sequence[float]]:
+        alphas = corrections(truth.rgb, truth.alpha, model, _DABS)
+        return [list(errors(truth.alpha, alpha).values()) for alpha in alphas]
 
     @cache
-    def with_box(truth: Truth) -> list[Pixels]:
-        return corrections(truth.rgb, truth.alpha, model, _DABS_IN_BOX, Hints(truth.box))
+    def with_box(truth: Truth) -> list[Sequence[float]]:
+        alphas = corrections(truth.rgb, truth.alpha, model, _DABS_IN_BOX, Hints(truth.box))
+        return [list(errors(truth.alpha, alpha).values()) for alpha in alphas]
 
-    ways: dict[str, Callable[[Truth], Pixels]] = {}
+    ways: dict[str, Callable[[Truth], Sequence[float]]] = {}
     for known, dabbed, most in (("ours", without_box, _DABS), ("ours, with a box", with_box, _DABS_IN_BOX)):
         for count in range(1, most + 1):
             name = f"{known}, {count} dab{'s' * (count > 1)}"

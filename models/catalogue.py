@@ -117,8 +117,8 @@ CATALOGUE: dict[str, ModelEntry] = {
                 },
                 "negative_prompt": "",  # it was trained without, and paints none of what others need one against
                 "presets": {
-                    "balanced": {"num_inference_steps": 10, "guidance_scale": 3.5},
                     # So small a UNet is computed in full: its figures were taken so, and it takes half a second.
+                    "balanced": {"num_inference_steps": 10, "guidance_scale": 3.5, "guidance_interval": [0, 1]},
                     "quality": {"guidance_scale": 3.5, "cache_interval": 1, "guidance_interval": [0, 1]},
                 },
             },

@@ -59,6 +59,14 @@ class Hints:
                 raise InvalidOptions("the mask to keep reaches out of the box; make the box larger", option="box")
         return hints
 
+    def outside(self, shape: tuple[int, ...]) -> Mask:
+        """What is not in the box, of a photo (H, W); nothing without one."""
+        mask = np.full(shape[:2], self.box is not None)
+        if self.box is not None:
+            x, y, width, height = self.box
+            mask[y : y + height, x : x + width] = False
+        return mask
+
     def __bool__(self) -> bool:
         return any(hint is not None for hint in (self.box, self.keep, self.drop))
 

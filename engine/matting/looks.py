@@ -203,8 +203,6 @@ def in_box(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> See
     x, y, wide, high = hints.box
     box = View(x, y, x + wide, y + high)
     view = box.grown(_BOX_SURROUNDINGS, (width, height))
-    outside = np.ones((height, width), bool)
-    outside[box.top : box.bottom, box.left : box.right] = False
     photo = Image.fromarray(rgb)
     views = [box.grown(margin, (width, height)) for margin in _BOX_MARGINS]
     sharp = box.grown(0.01, (width, height))
@@ -229,7 +227,7 @@ def in_box(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> See
     )
     faint = _reaching_all_sides(confidence[rows, columns])
     raised = confidence * (1 - faint) / (confidence * (1 - faint) + (1 - confidence) * faint)
-    return Seen(view, raised.astype(np.float32), np.asarray(view.of(outside), np.bool_))
+    return Seen(view, raised.astype(np.float32), np.asarray(view.of(hints.outside(rgb.shape)), np.bool_))
 
 
 def _reaching_all_sides(confidence: Array) -> float:

@@ -20,6 +20,7 @@ _SURE = (0.1, 0.9)  # of a network's confidence: taken as it is
 _ALONE, _HINTED = (1, 1.0), (2, 0.2)
 _ITERATIONS = 30  # of Jacobi's method, from what the colours say
 _COMPONENTS = 5
+FEWEST = 4 * _COMPONENTS + 1  # pixels for a mixture: so that one component at least has five
 _SAMPLES = 3000  # pixels that a mixture is fitted to
 _SMOOTHNESS = 2.0  # neighbours' weight against the priors'
 _SHARPNESS = 2.0  # of the result's log odds
@@ -69,7 +70,7 @@ def _walk(image: Array, prior: Array, inside: Mask, outside: Mask, has_hints: bo
     rounds, of_network = _HINTED if has_hints else _ALONE
     for _ in range(rounds):
         is_subject = alpha.ravel() > 0.5
-        if min(np.count_nonzero(is_subject), np.count_nonzero(~is_subject)) <= 4 * _COMPONENTS or not unsure.any():
+        if min(np.count_nonzero(is_subject), np.count_nonzero(~is_subject)) < FEWEST or not unsure.any():
             break
         subject, background = (Mixture(colours[chosen], rng) for chosen in (is_subject, ~is_subject))
         unknown = colours[unsure.ravel()]

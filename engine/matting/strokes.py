@@ -1,7 +1,7 @@
 """What a person's brush strokes change: the mask near them, settled by colours and edges.
 
-A stroke over what was taken for the other says that the network is wrong there, so around it the network counts the
-less the nearer the stroke is. Colours like the stroke's own go with it, and random walks (`engine.matting.random_walk`)
+A stroke over what was taken for the other says that the mask is wrong there, so around it the mask counts the less the
+nearer the stroke is. Colours like the stroke's own go with it, and random walks (`engine.matting.random_walk`)
 find the edge. Elsewhere the mask stays as it is.
 """
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from cyclorama.engine.arrays import Array, Mask, Pixels, reduced_size
 from cyclorama.engine.matting.guided_filter import enlarge_along_edges
-from cyclorama.engine.matting.random_walk import Mixture, log_odds, probability, shrunk, walked
+from cyclorama.engine.matting.random_walk import FEWEST, Mixture, log_odds, probability, shrunk, walked
 from cyclorama.engine.matting.regions import enlarged, label
 
 # Shares of the photo's longer side: how far around a stroke what was sure may change, and what was not.
@@ -28,9 +28,9 @@ _CHANGE = 48  # grey levels
 def corrected(rgb: Pixels, alpha: Pixels, before: Pixels, keep: Mask | None, drop: Mask | None) -> Pixels:
     """The subject's alpha with strokes over what is subject (keep) and what is not (drop).
 
-    rgb (H, W, 3), alpha (H, W), keep and drop (H, W).  before: the alpha that the strokes were painted over; where it
-    said what they say there is nothing to correct. Strokes to keep only add and those to drop only take away, each in
-    one piece with itself.
+    rgb (H, W, 3), alpha (H, W), keep and drop (H, W).  before: the alpha without any stroke; where it said what they
+    say there is nothing to correct. Strokes to keep only add and those to drop only take away, each in one piece with
+    itself.
     """
     alpha = alpha.copy()
     if drop is not None:
@@ -45,11 +45,10 @@ def corrected(rgb: Pixels, alpha: Pixels, before: Pixels, keep: Mask | None, dro
 
 
 def _added(rgb: Pixels, alpha: Pixels, before: Pixels, stroke: Mask, opposite: Mask | None) -> Pixels:
-    height, width = alpha.shape
-    longer = max(width, height)
     wrong = stroke & (before <= 127)
     if not wrong.any():
         return alpha
+    longer = max(alpha.shape)
     rows, columns = (np.flatnonzero(wrong.any(axis)) for axis in (1, 0))
     more = round(_REACH_OF_UNSURE * longer)
     window = (
@@ -61,16 +60,16 @@ def _added(rgb: Pixels, alpha: Pixels, before: Pixels, stroke: Mask, opposite: M
     image = np.asarray(Image.fromarray(crop).resize(size, Image.Resampling.BOX), np.float32)
     prior = np.asarray(Image.fromarray(old).resize(size, Image.Resampling.BOX), np.float32) / np.float32(255)
     own = shrunk(stroke[window], size)
-    others = np.zeros_like(own) if opposite is None else shrunk(opposite[window], size)
-    away = _distance(shrunk(wrong[window], size)) / np.float32(longer * size[0] / crop.shape[1])
+    held = np.zeros_like(own) if opposite is None else shrunk(opposite[window], size)
+    away = _distance(shrunk(wrong[window], size)) / np.float32(longer * max(size) / max(crop.shape[:2]))
     is_unsure = (prior > _UNSURE[0]) & (prior < _UNSURE[1])
-    free = (((prior < 0.5) & (away < _REACH)) | (is_unsure & (away < _REACH_OF_UNSURE))) & ~own & ~others
+    free = (((prior < 0.5) & (away < _REACH)) | (is_unsure & (away < _REACH_OF_UNSURE))) & ~own & ~held
     if not free.any():
         return alpha
-    other = (prior < 0.1) & (away >= _REACH) & (away < _REACH_OF_UNSURE) & ~own
-    odds = _by_colour(image, own, other, free)
+    background = ((prior < 0.1) & (away >= _REACH) & (away < _REACH_OF_UNSURE) & ~own) | held
+    odds = _by_colour(image, own, background, free)
     odds += np.clip(away[free] / np.float32(_REACH), 0, 1) ** 2 * log_odds(prior[free], 0.01)
-    likely = np.where(own, np.float32(1), np.where(others, np.float32(0), prior))
+    likely = np.where(own, np.float32(1), np.where(held, np.float32(0), prior))
     likely[free] = probability(odds)
     walk = walked(image, likely, free, _SMOOTHNESS, _ITERATIONS)
     sharp = probability(np.float32(_SHARPNESS) * log_odds(walk, 1e-3))
@@ -81,14 +80,14 @@ def _added(rgb: Pixels, alpha: Pixels, before: Pixels, stroke: Mask, opposite: M
     return result
 
 
-def _by_colour(image: Array, own: Mask, other: Mask, where: Mask) -> Array:
-    """Log odds for the stroke's colours against the others', of the pixels `where`; none where there are too few."""
+def _by_colour(image: Array, own: Mask, background: Mask, where: Mask) -> Array:
+    """Log odds for the stroke's colours against the background's, of the pixels `where`; 0 of too few to tell."""
     rng = np.random.default_rng(0)
-    mixtures = [Mixture(image[pixels], rng) for pixels in (own, other) if np.count_nonzero(pixels) >= 10]
+    mixtures = [Mixture(image[pixels], rng) for pixels in (own, background) if np.count_nonzero(pixels) >= FEWEST]
     if len(mixtures) < 2:
         return np.zeros(np.count_nonzero(where), np.float32)
-    like_own, like_other = (mixture.log_density(image[where]) for mixture in mixtures)
-    return np.asarray(np.clip(like_own - like_other, -_LIKELY, _LIKELY), np.float32)
+    like_own, unlike = (mixture.log_density(image[where]) for mixture in mixtures)
+    return np.asarray(np.clip(like_own - unlike, -_LIKELY, _LIKELY), np.float32)
 
 
 def _in_one_piece(may_change: Mask, stroke: Mask, old: Pixels, new: Pixels) -> Mask:

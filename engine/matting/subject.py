@@ -61,13 +61,16 @@ def find_with_doubt(
     except NoSubject:
         if hints.keep is None:
             raise
-        alpha, doubt = _find(network, rgb, hints, looks)
-        before = np.zeros_like(alpha)
+        alpha, doubt = np.zeros(rgb.shape[:2], np.uint8), None
+        before = alpha
     if hints.keep is not None or hints.drop is not None:
         doubt = None
-        if hints.box is None and before.any():
+        if not before.any() and hints.keep is not None:
+            alpha, _ = _find(network, rgb, hints, looks)
+        elif hints.box is None:
             alpha = _looked_again(network, rgb, hints, looks, before)
         alpha = corrected(rgb, alpha, before, hints.keep, hints.drop)
+        alpha[hints.outside(alpha.shape)] = 0
     check(alpha, network.name)
     if doubt is not None and doubt > _DOUBTFUL:
         note(f"the mask is doubtful ({doubt:.0%} of such masks are wrong): look at it; a box around the subject helps")
@@ -115,7 +118,8 @@ def _looked_again(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks,
 def _is_on_a_part(drop: Mask, seen: Array, found: Pixels) -> bool:
     """Whether a stroke to drop lies on a whole part that was found; of the largest it takes away a piece only."""
     in_found, cells = on_grid(found > 127), on_grid(drop)
-    return any((part & cells).any() and 2 * (part & in_found).sum() > part.sum() for part in parts_of(seen)[1:])
+    parts = [part for part in parts_of(seen) if 2 * np.count_nonzero(part & in_found) > np.count_nonzero(part)]
+    return any((part & cells).any() for part in parts[1:])
 
 
 def _changed_around(stroke: Mask, before: Pixels, after: Pixels) -> Mask:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cyclorama.engine.matting.strokes import _distance, corrected
+from cyclorama.engine.matting.strokes import _by_colour, _distance, corrected
 
 
 def test_a_stroke_takes_what_is_like_it_and_stops_at_edges() -> None:
@@ -38,6 +38,33 @@ def test_strokes_of_both_kinds_are_where_they_were_painted() -> None:
     found = corrected(rgb, alpha, alpha, keep, drop)
     assert (found[keep] == 255).all()
     assert not found[drop].any()
+
+
+def test_too_few_pixels_say_nothing_of_colours() -> None:
+    """Of three each, in five colours far apart, no component of a mixture can be made."""
+    colours = np.array([(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250)], np.float32)
+    image = np.zeros((20, 20, 3), np.float32)
+    own = np.zeros((20, 20), bool)
+    own[0, :15] = True
+    image[0, :15] = colours.repeat(3, axis=0)
+    image[1, :15] = colours.repeat(3, axis=0)
+    where = np.zeros((20, 20), bool)
+    where[1, :15] = True
+    background = np.zeros((20, 20), bool)
+    background[5:] = True
+    np.testing.assert_array_equal(_by_colour(image, own, background, where), np.zeros(15))
+
+
+def test_what_one_stroke_took_too_much_of_another_takes_back() -> None:
+    left, right = (150, 20, 20), (20, 40, 150)
+    rgb = np.empty((200, 300, 3), np.uint8)
+    rgb[:, :150], rgb[:, 150:] = left, right
+    rgb = (rgb + np.random.default_rng(0).integers(0, 12, rgb.shape)).astype(np.uint8)
+    alpha, keep, drop = np.zeros((200, 300), np.uint8), np.zeros((200, 300), bool), np.zeros((200, 300), bool)
+    keep[95:105, 138:148], drop[95:105, 152:162] = True, True
+    both = corrected(rgb, alpha, alpha, keep, drop)
+    assert both[92:108, 134:146].min() > 127
+    assert both[90:110, 154:170].max() < 50
 
 
 def test_distances_are_exact() -> None:

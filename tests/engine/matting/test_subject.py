@@ -24,7 +24,9 @@ from cyclorama import (
 from cyclorama.engine.cutout import subject_alpha
 from cyclorama.engine.matting.looks import Looks, _reaching_all_sides
 from cyclorama.engine.matting.networks import OnnxMask
+from cyclorama.engine.matting.parts import GRID
 from cyclorama.engine.matting.regions import clean, label
+from cyclorama.engine.matting.subject import _is_on_a_part
 from tests.conftest import DATA, PHOTOS
 
 NAMES = ("astronaut", "cat", "coffee")
@@ -185,6 +187,29 @@ def test_outside_a_box_there_is_nothing() -> None:
     assert (alpha[inside] > 127).mean() > 0.5
 
 
+def test_a_stroke_at_the_side_of_a_box_stays_inside() -> None:
+    """Though what is there goes on outside."""
+    x, y, width, height = 250, 100, 120, 150
+    stroke = np.zeros(FLOWER.rgb.shape[:2], bool)
+    stroke[y + 60 : y + 90, x + width - 12 : x + width] = True
+    hints = Hints.read(FLOWER.size, box=(x, y, width, height), keep=Image.fromarray(stroke))
+    alpha = find_subject(FLOWER.rgb, hints=hints)
+    assert (alpha[stroke] == 255).all()
+    assert not alpha[hints.outside(alpha.shape)].any()
+
+
+def test_a_stroke_takes_a_whole_part_but_never_the_largest_that_was_found() -> None:
+    first = np.zeros((GRID, GRID), np.float32)
+    first[20:300, 20:160], first[80:160, 200:280] = 0.95, 0.95  # the larger was left out
+    found = np.zeros((GRID, GRID), np.uint8)
+    found[80:160, 200:280] = 255
+    drop = np.zeros((GRID, GRID), bool)
+    drop[152:158, 236:244] = True
+    assert not _is_on_a_part(drop, first, found)
+    found[20:300, 20:160] = 255
+    assert _is_on_a_part(drop, first, found)
+
+
 def test_a_box_in_which_there_is_nothing() -> None:
     sky = np.full((400, 600, 3), (120, 160, 220), np.uint8)
     with pytest.raises(NoSubject, match="no subject found"):
@@ -203,13 +228,10 @@ def test_what_is_seen_faintly_reaches_the_sides_of_its_box() -> None:
 
 
 def test_a_box_on_a_very_thin_photo() -> None:
-    strip = np.full((2, 3000, 3), 200, np.uint8)
-    strip[:, 1000:2000] = 150, 20, 20
-    with pytest.raises(NoSubject, match="the mask is empty"):
-        find_subject(strip, hints=Hints.read((3000, 2), box=(900, 0, 1200, 2)))
-    stroke = np.zeros(strip.shape[:2], bool)
-    stroke[:, 1400:1500] = True
-    assert find_subject(strip, hints=Hints(box=(900, 0, 1200, 2), keep=stroke))[stroke].all()
+    strip = np.repeat(FLOWER.rgb[210:212], 5, axis=1)[:, :3000]
+    alpha = find_subject(strip, hints=Hints.read((3000, 2), box=(800, 0, 1400, 2)))
+    assert alpha.shape == (2, 3000)
+    assert not alpha[:, :800].any()
 
 
 def test_hints_that_cannot_be_are_refused() -> None:
