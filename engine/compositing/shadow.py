@@ -31,13 +31,12 @@ def contact_shadow(alpha: Pixels) -> Pixels:
     if solid[-1].any():
         note("the subject reaches the picture's lower edge, so there is no ground for a shadow")
         return np.zeros_like(alpha)
-    # By its own most, for what is thinner than a cell is nowhere whole here.
     counted = np.where(solid, alpha, np.uint8(0)) if solid.any() else alpha
     size = reduced_size(alpha.shape[1], alpha.shape[0], _SIDE)
     share = np.asarray(Image.fromarray(counted).resize(size, Image.Resampling.BOX))
     if not share.any():
         return np.zeros_like(alpha)
-    subject = share > share.max() / 2
+    subject = share > share.max() / 2  # of its own most: what is thinner than a cell is nowhere whole here
     rows, columns = (np.flatnonzero(subject.any(axis)) for axis in (1, 0))
     side = float((np.ptp(rows) + 1) * (np.ptp(columns) + 1)) ** 0.5
     lower_edge = (size[1] - subject[::-1].argmax(0)[columns]).astype(np.float32)
