@@ -96,7 +96,8 @@ def read_back(data: bytes) -> tuple[dict[int, Any], dict[int, Any], dict[str, tu
             "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": "Iptc4xmpExt",
         }
         rdf = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
-        for element in ElementTree.fromstring(packet).find(f".//{rdf}Description") or ():
+        description = ElementTree.fromstring(packet).find(f".//{rdf}Description")
+        for element in [] if description is None else description:
             namespace, local = element.tag[1:].split("}")
             items = [item.text or "" for item in element.iter(f"{rdf}li")] or [element.text or ""]
             found[f"{prefixes[namespace]}:{local}"] = tuple(items)
