@@ -14,10 +14,13 @@ from contextvars import ContextVar
 
 _logger = logging.getLogger("cyclorama")
 _listening: ContextVar[tuple[list[str], ...]] = ContextVar("listening", default=())
+_is_heard: ContextVar[bool] = ContextVar("is_heard", default=True)
 
 
 def note(text: str) -> None:
     """Says one line to whoever listens. Bytes of a name that are no text are shown as escapes."""
+    if not _is_heard.get():
+        return
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     for notes in _listening.get():
         notes.append(text)
@@ -33,3 +36,13 @@ def collected_notes() -> Iterator[list[str]]:
         yield notes
     finally:
         _listening.reset(token)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """What is noted in this thread within the block is said to nobody: it is about an attempt, not the result."""
+    token = _is_heard.set(False)
+    try:
+        yield
+    finally:
+        _is_heard.reset(token)

@@ -19,11 +19,12 @@ from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL, MaskNetwork, m
 from cyclorama.engine.matting.parts import on_grid, parts_of
 from cyclorama.engine.matting.regions import clean, enlarged, label
 from cyclorama.engine.matting.strokes import corrected
-from cyclorama.engine.notes import note
+from cyclorama.engine.notes import note, unheard
 from cyclorama.engine.options import MaskModel
 
 _LEAST_SHARE, _MOST_SHARE = 0.0005, 0.995  # of the photo's area
 _DOUBTFUL = 0.5
+_CONFIRMED = 0.75  # IoU of a person's box and the one around what was found without it: they mean the same
 _CHANGE_SIDE, _CHANGE = 512, 48  # alphas before and after a stroke: cells along the longer side, and grey levels
 
 
@@ -57,6 +58,8 @@ def find_with_doubt(
     network = mask_network(mask_model)
     try:
         alpha, doubt = _find(network, rgb, dataclasses.replace(hints, keep=None, drop=None), looks)
+        if hints.box is not None:
+            alpha = np.maximum(alpha, _confirmed_by(hints, network, rgb, looks))
         before = alpha
     except NoSubject:
         if hints.keep is None:
@@ -94,6 +97,23 @@ def _find(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks) -> tupl
     if hints.keep is not None:
         alpha[hints.keep] = 255
     return alpha, doubt
+
+
+def _confirmed_by(hints: Hints, network: MaskNetwork, rgb: Pixels, looks: Looks) -> Pixels:
+    """What is found without the box, in it, if a box around that would be much the same; else nothing."""
+    nothing = np.zeros(rgb.shape[:2], np.uint8)
+    try:
+        with unheard():
+            found, _ = _find(network, rgb, Hints(), looks)
+    except NoSubject:
+        return nothing
+    if not (found > 127).any():
+        return nothing
+    given, around = ~hints.outside(found.shape), nothing > 0
+    rows, columns = (np.flatnonzero((found > 127).any(axis)) for axis in (1, 0))
+    around[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    is_same = np.count_nonzero(given & around) >= _CONFIRMED * np.count_nonzero(given | around)
+    return np.where(given, found, nothing) if is_same else nothing
 
 
 def _looked_again(network: MaskNetwork, rgb: Pixels, hints: Hints, looks: Looks, found: Pixels) -> Pixels:

@@ -27,6 +27,7 @@ from cyclorama.engine.matting.networks import OnnxMask
 from cyclorama.engine.matting.parts import GRID
 from cyclorama.engine.matting.regions import clean, label
 from cyclorama.engine.matting.subject import _is_on_a_part
+from cyclorama.engine.notes import collected_notes, note, unheard
 from tests.conftest import DATA, PHOTOS
 
 NAMES = ("astronaut", "cat", "coffee")
@@ -208,6 +209,37 @@ def test_a_stroke_takes_a_whole_part_but_never_the_largest_that_was_found() -> N
     assert not _is_on_a_part(drop, first, found)
     found[20:300, 20:160] = 255
     assert _is_on_a_part(drop, first, found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_box_around_what_is_found_anyway_loses_none_of_it(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    rgb = load_photo(PHOTOS / f"{name}.jpg").rgb
+    looks = Looks()
+    found = find_subject(rgb, looks=looks)
+    rows, columns = (np.flatnonzero((found > 127).any(axis)) for axis in (1, 0))
+    left, top, width, height = int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+    box = find_subject(rgb, hints=Hints((left, top, width, height)), looks=looks)
+    inside = (slice(top, top + height), slice(left, left + width))
+    assert (box[inside] >= found[inside]).all()
+    caplog.clear()
+    # A box that means a part is no confirmation of the whole: less than all of what was found is in it.
+    half = find_subject(rgb, hints=Hints((left, top, width, height // 2)), looks=looks)
+    within = (slice(top, top + height // 2), slice(left, left + width))
+    assert not (half[within] >= found[within]).all()
+
+
+def test_of_what_is_only_tried_nothing_is_noted(caplog: pytest.LogCaptureFixture) -> None:
+    canvas = np.empty((500, 800, 3), np.uint8)
+    canvas[:] = FLOWER.rgb[20, 40]
+    canvas[100:370, 60:360] = canvas[100:370, 400:700] = FLOWER.rgb[80:350, 160:460]
+    with collected_notes() as notes:
+        find_subject(canvas, hints=Hints((60, 90, 640, 290)))  # "2 subjects were found" is no news there
+        with unheard():
+            note("one")
+            note("two")
+        note("three")
+    assert notes == ["three"]
+    assert [record.message for record in caplog.records] == ["three"]
 
 
 def test_a_box_in_which_there_is_nothing() -> None:
