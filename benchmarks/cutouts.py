@@ -114,7 +114,7 @@ def load(name: str, store: Path | None = None) -> Composite:
 def lay_out(name: str, stamp: Path, picture: Path, rng: np.random.Generator, size: tuple[int, int]) -> Composite:
     """A cut-out on a part of a picture, where and how large as drawn."""
     width, height = size
-    background = _part(picture, rng, width, height)
+    background = part(picture, rng, width, height)
     colours, alpha = _resized(_read(stamp), rng, width, height)
     if rng.random() < 0.5:
         colours, alpha = colours[:, ::-1], alpha[:, ::-1]
@@ -123,10 +123,22 @@ def lay_out(name: str, stamp: Path, picture: Path, rng: np.random.Generator, siz
     top = int((height - tall) * rng.uniform(0.3, 1))
     place = (slice(top, top + tall), slice(left, left + wide))
     canvas, mask = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
-    light = background[place].mean((0, 1)) / 255 - np.average(colours.reshape(-1, 3), 0, alpha.ravel())
-    canvas[place], mask[place] = np.clip(colours + _LIT * light.astype(np.float32), 0, 1), alpha
-    mixed = mask[..., None] * canvas + (1 - mask[..., None]) * background * np.float32(1 / 255)
-    return Composite(name, _8_bit(mixed), _8_bit(mask), _8_bit(canvas), background)
+    canvas[place], mask[place] = colours, alpha
+    return mixed(name, canvas, mask, background, background[place])
+
+
+def mixed(
+    name: str,
+    foreground: npt.NDArray[np.float32],
+    alpha: npt.NDArray[np.float32],
+    background: Pixels,
+    surroundings: Pixels,
+) -> Composite:
+    """Colours (H, W, 3) and alpha (H, W), in 0..1, over a background; some of the surroundings' light falls on them."""
+    light = surroundings.mean((0, 1)) / 255 - np.average(foreground.reshape(-1, 3), 0, alpha.ravel())
+    lit = np.clip(foreground + _LIT * light.astype(np.float32), 0, 1)
+    photo = alpha[..., None] * lit + (1 - alpha[..., None]) * background * np.float32(1 / 255)
+    return Composite(name, _8_bit(photo), _8_bit(alpha), _8_bit(lit), background)
 
 
 @lru_cache(maxsize=1)
@@ -139,7 +151,8 @@ def backgrounds(folder: Path) -> tuple[Path, ...]:
     )
 
 
-def _part(path: Path, rng: np.random.Generator, width: int, height: int) -> Pixels:
+def part(path: Path, rng: np.random.Generator, width: int, height: int) -> Pixels:
+    """A part of a picture, which and how large as drawn, (height, width, 3)."""
     with Image.open(path) as image:
         whole = max(width / image.width, height / image.height)
         image.draft("RGB", (round(image.width * whole), round(image.height * whole)))
