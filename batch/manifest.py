@@ -31,7 +31,8 @@ OPTIONS: dict[str, type] = {
 }
 """Columns that are options of the engine's, and the class that declares each."""
 
-_TEXTS = (*MASKS, "mask_model", "background", "preset")
+_NETWORKS = ("mask_model", "matting_model")
+_TEXTS = (*MASKS, *_NETWORKS, "background", "preset")
 _OUTPUT = re.compile(r"(?:(?!\.)[^/\\\0]+/)*(?!\.)[^/\\\0]+")
 _ENCODING = [own.name for own in fields(EncodeOptions) if own.name != "format"]
 
@@ -175,7 +176,7 @@ def _text(name: str, value: object, folder: Path) -> str | Path:
         raise InvalidOptions(f"{name} must be text, got {shown(value)}", option=name)
     if name == "preset":
         return one_of(name, value, PRESETS)
-    if name in MASKS or (name == "mask_model" and value.endswith(".onnx")):
+    if name in MASKS or (name in _NETWORKS and value.endswith(".onnx")):
         return located(value, folder)
     return str(folder / value) if name == "background" and (folder / value).is_file() else value
 

@@ -25,7 +25,7 @@ def list_models(as_json: bool) -> None:
     """List the models that have a name."""
     from dataclasses import asdict
 
-    from cyclorama.models.catalogue import CATALOGUE, MASK_MODELS
+    from cyclorama.models.catalogue import CATALOGUE, MASK_MODELS, MATTING_MODELS
     from cyclorama.models.errors import NoHome
     from cyclorama.models.store import format_size, home
 
@@ -40,6 +40,7 @@ def list_models(as_json: bool) -> None:
                 "models": [_facts(entry) for entry in CATALOGUE.values()],
                 "pulled": names,
                 "mask_models": [asdict(mask) for mask in MASK_MODELS.values()],
+                "matting_models": [asdict(entry) for entry in MATTING_MODELS.values()],
             }
         )
         return
@@ -49,11 +50,16 @@ def list_models(as_json: bool) -> None:
         click.echo(f"{'':<35} {size}{entry.licence}")
     for name in names:
         click.echo(f"{name:<22} {'here':<12} pulled from a hub")
-    click.echo("\nmask models (--mask-model), of rembg but for the first:")
-    for mask in MASK_MODELS.values():
-        click.echo(f"{mask.name:<22} {'embedded' if mask.download is None else '':<12} {mask.what}; {mask.side} px")
-        size = "" if mask.download is None else f"{format_size(mask.download)}; "
-        click.echo(f"{'':<35} {size}{mask.licence}")
+    for title, networks in (
+        ("mask models (--mask-model), of rembg but for the first", MASK_MODELS),
+        ("matting models (--matting-model), of rembg", MATTING_MODELS),
+    ):
+        click.echo(f"\n{title}:")
+        for network in networks.values():
+            state = "embedded" if network.download is None else ""
+            click.echo(f"{network.name:<22} {state:<12} {network.what}; {network.side} px")
+            size = "" if network.download is None else f"{format_size(network.download)}; "
+            click.echo(f"{'':<35} {size}{network.licence}")
 
 
 @models.command()

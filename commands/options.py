@@ -74,7 +74,7 @@ def _option(owner: type, field: Field[Any]) -> Callable[[Callable[P, T]], Callab
         settings["callback"] = _numbers(get_args(kind), _EXAMPLES[name])
     elif kind in (int, float, str):
         settings["type"] = kind
-    elif name == "mask_model":
+    elif name in ("mask_model", "matting_model"):
         settings["callback"] = _mask_model
     elif kind is not bool:
         settings["type"] = FileType()
@@ -115,7 +115,7 @@ def _mask_model(_context: click.Context, _parameter: click.Parameter, value: str
 
 
 def mask_model_named(text: str) -> str | Path:
-    """A mask model as `cut_out` takes it: a name, or a file, which has an ending."""
+    """A mask or matting model as `cut_out` takes it: a name, or a file, which has an ending."""
     return Path(text) if text.lower().endswith(".onnx") else text
 
 

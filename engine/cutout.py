@@ -19,10 +19,11 @@ from cyclorama.engine.machine import give_back_freed_memory, peak_memory
 from cyclorama.engine.matting.foreground import foreground_colours
 from cyclorama.engine.matting.hints import Hints
 from cyclorama.engine.matting.looks import Looks
+from cyclorama.engine.matting.matte import matting_network, refined
 from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL
 from cyclorama.engine.matting.subject import check, find_with_doubt
 from cyclorama.engine.notes import collected_notes, note
-from cyclorama.engine.options import MOST_PIXELS, MaskModel, SubjectKeywords, SubjectOptions, read
+from cyclorama.engine.options import MOST_PIXELS, SubjectKeywords, SubjectOptions, read
 from cyclorama.engine.photo import Photo, Source, load_mask, load_photo
 from cyclorama.engine.picture import Picture
 from cyclorama.engine.timing import timed
@@ -121,7 +122,8 @@ def cut_out(photo: Source, *, most_pixels: int = MOST_PIXELS, **options: Unpack[
 
     mask: 255 subject, 0 background, the photo's size; given, no network looks for the subject. Left open, a photo's own
     transparency is its mask, unless `mask_model` is named or a hint given.  mask_model: `u2net-int8` or another of
-    `models list`; or a Path to an ONNX file.  box: x, y, width, height around the subject, in pixels of the upright
+    `models list`; or a Path to an ONNX file.  matting_model: likewise, a network that refines the edge of a mask that
+    was found or given.  box: x, y, width, height around the subject, in pixels of the upright
     photo.  keep, drop: brush masks of the photo's size, white over what is and what is not the subject; the three
     help a mask model and do not go with `mask`.  canvas, subject_scale, subject_position, fill: see
     `engine.options.Layout`; left out, the subject stays where it is.  most_pixels: of the photo and of the canvas.
@@ -140,7 +142,7 @@ def _cut_out(photo: Photo, asked: SubjectOptions, looks: Looks, seconds: dict[st
         with timed(seconds, "mask"):
             mask = None if asked.mask is None else load_mask(asked.mask, photo.size)
             hints = Hints.read(photo.size, asked.box, asked.keep, asked.drop)
-            alpha, doubt = _alpha(photo, mask, asked.mask_model, hints, looks)
+            alpha, doubt = _alpha(photo, mask, asked, hints, looks)
         placed = placement(asked, alpha)
         _check_pixels(placed.canvas, most_pixels)
     with timed(seconds, "edges"):
@@ -160,18 +162,23 @@ def _check_pixels(canvas: tuple[int, int], most: int) -> None:
 def subject_alpha(photo: Photo, asked: SubjectOptions) -> Pixels:
     """The mask alone, (H, W): what `cut_out` would take. Raises BadImage, NoSubject, InvalidOptions."""
     mask = None if asked.mask is None else load_mask(asked.mask, photo.size)
-    return _alpha(photo, mask, asked.mask_model, Hints.read(photo.size, asked.box, asked.keep, asked.drop), Looks())[0]
+    return _alpha(photo, mask, asked, Hints.read(photo.size, asked.box, asked.keep, asked.drop), Looks())[0]
 
 
 def _alpha(
-    photo: Photo, mask: Pixels | None, mask_model: MaskModel | None, hints: Hints, looks: Looks
+    photo: Photo, mask: Pixels | None, asked: SubjectOptions, hints: Hints, looks: Looks
 ) -> tuple[Pixels, float | None]:
-    """From a given mask, the photo's own transparency, or a mask network; with its doubt."""
+    """From a given mask, the photo's own transparency, or a mask network, refined if asked; with its doubt."""
+    network = None if asked.matting_model is None else matting_network(asked.matting_model)
+    doubt = None
     if mask is not None:
         check(mask, "the given mask", "make it white over the subject and black elsewhere")
-        return mask, None
-    if mask_model is None and photo.alpha is not None and not hints:
+        alpha = mask
+    elif asked.mask_model is None and photo.alpha is not None and not hints:
         note("the photo's own transparency is its mask; name a mask model to look for the subject instead")
         check(photo.alpha, "the photo's own transparency")
         return photo.alpha, None
-    return find_with_doubt(photo.rgb, DEFAULT_MASK_MODEL if mask_model is None else mask_model, hints, looks)
+    else:
+        mask_model = DEFAULT_MASK_MODEL if asked.mask_model is None else asked.mask_model
+        alpha, doubt = find_with_doubt(photo.rgb, mask_model, hints, looks)
+    return (alpha if network is None else refined(photo.rgb, alpha, network, hints.drop)), doubt

@@ -129,13 +129,18 @@ class SubjectOptions(Layout):
     """Who the subject is, and its place.
 
     mask, keep, drop: a file, its bytes, an image or an array, the photo's size.  box: x, y, width, height in pixels of
-    the upright photo. Mask model and hints help to find a mask, so they do not go with one.
+    the upright photo. Mask model and hints help to find a mask, so they do not go with one; a matting model does.
     """
 
     mask: Any = option("A mask the size of the photo: white is the subject.", None)
     mask_model: MaskModel | None = option(
         "Which network finds the subject: u2net-int8 (in the package, the default), u2netp (in the package, smaller), "
         "another of the mask models, or an ONNX file.",
+        None,
+    )
+    matting_model: MaskModel | None = option(
+        "Which network refines the edge afterwards, where it is uncertain: vitmatte-small-distinctions-646 or another "
+        "of the matting models, or an ONNX file; default: none.",
         None,
     )
     box: tuple[int, int, int, int] | None = option(
@@ -274,6 +279,7 @@ class SubjectKeywords(TypedDict, total=False):
     fill: float | None
     mask: Source | None
     mask_model: MaskModel | None
+    matting_model: MaskModel | None
     box: tuple[int, int, int, int] | None
     keep: Source | None
     drop: Source | None

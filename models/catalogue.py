@@ -230,7 +230,7 @@ _RELEASE = "https://github.com/danielgatis/rembg/releases/download/v0.0.0/"
 
 @dataclass(frozen=True)
 class MaskEntry:
-    """A network that finds the subject, named as rembg names it, and all that it takes to run it.
+    """A network that finds the subject, or its edge, named as rembg names it, and all that it takes to run it.
 
     side: of the square it looks at, in pixels: what its time goes by.  digest: of its file, as rembg publishes it:
     `md5:` or `sha256:` and the sum in hexadecimal.  file: of rembg's release; None: as the name.  download: bytes,
@@ -320,6 +320,42 @@ MASK_MODELS: dict[str, MaskEntry] = {
             1_024_000_000,
             "bria-rmbg-2.0.onnx",
             is_commercial=False,
+        ),
+    )
+}  # fmt: skip
+
+
+def _vitmatte(name: str, what: str, digest: str, download: int) -> MaskEntry:
+    return MaskEntry(
+        f"vitmatte-{name}",
+        what,
+        "Apache-2.0",
+        1024,
+        f"sha256:{digest}",
+        download,
+        mean=(0.0, 0.0, 0.0),
+        deviation=_PLAIN,
+    )
+
+
+MATTING_MODELS: dict[str, MaskEntry] = {
+    entry.name: entry
+    for entry in (
+        _vitmatte(
+            "small-distinctions-646", "hair and fur; the first to try",
+            "d232841ac9d9657df3e62f6c92ed425ee25df18d337245cd8b903fc1ba183631", 110_000_000,
+        ),
+        _vitmatte(
+            "small-composition-1k", "the same, trained on fewer subjects",
+            "659b9bb2870f80cffbe20dae4c7f18417fbdf68c0195861d24e9082c28373a24", 110_000_000,
+        ),
+        _vitmatte(
+            "base-distinctions-646", "larger, slower",
+            "d30190833269c1bec3e37319fe67af151028d3be32f6f60f6663a51b209cc8c1", 380_000_000,
+        ),
+        _vitmatte(
+            "base-composition-1k", "larger, slower, trained on fewer subjects",
+            "87bb10979f816061497ba6867b338c65a05cebd7d1507f6dde92a86382dec1f2", 380_000_000,
         ),
     )
 }  # fmt: skip

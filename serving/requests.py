@@ -155,7 +155,8 @@ _BRUSHES = (
 )
 _MASK_MODEL = Field("mask_model", MaskModelName, "Which network finds the subject.")
 _BOX = [one for one in _declared(SubjectOptions) if one.name == "box"]
-_PAINTING = ("mask", "mask_model", "keep", "drop")
+# Written out above, and what is not a stranger's to choose: no matting network is in the package.
+_APART = ("mask", "mask_model", "matting_model", "keep", "drop")
 
 EDIT: dict[str, Field] = _table(
     [
@@ -181,7 +182,7 @@ EDIT: dict[str, Field] = _table(
         _MASK_MODEL,
         *_BRUSHES,
     ],
-    _declared(SceneOptions, *_PAINTING),
+    _declared(SceneOptions, *_APART),
     _declared(GenerationOptions, "prompt"),
     _declared(CountOptions, "count"),
     _declared(EncodeOptions, "format", "quality"),

@@ -91,7 +91,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "cut_out": (lambda **o: cut_out(**{"photo": PHOTO, "mask": MASK, **o}),
                 ("photo", "mask", "canvas", "subject_scale", "subject_position", "fill")),
     "cut_out with hints": (lambda **o: cut_out(**{"photo": PHOTO, **o}),
-                           ("mask_model", "box", "keep", "drop", "most_pixels")),
+                           ("mask_model", "matting_model", "box", "keep", "drop", "most_pixels")),
     "generate": (painted, ("prompt", "preset", "best_of", "latents", "cancelled",
                            *GenerationOptions.__dataclass_fields__)),
     "paint": (lambda **o: list(nano().paint(scene(), "a beach", num_inference_steps=1, **o)), ("count",)),

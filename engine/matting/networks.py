@@ -79,25 +79,30 @@ def _embedded(name: str) -> OnnxMask:
 
 @lru_cache(maxsize=1)  # these take up to a gigabyte: one is held
 def _of_catalogue(name: str) -> OnnxMask:
+    entry = MASK_MODELS[name]
+    return OnnxMask(entry, file_of(entry))
+
+
+def file_of(entry: MaskEntry) -> Path:
+    """The file of a network that is not in the package: ours, rembg's own, or fetched now. Raises DownloadFailed."""
     from cyclorama.models.hub import fetch_address
 
-    entry = MASK_MODELS[name]
-    path = home() / "masks" / f"{name}.onnx"
+    path = home() / "masks" / f"{entry.name}.onnx"
     if not path.is_file():
-        found = [file for file in _rembgs_own(name) if file.is_file() and has_digest(file, entry.digest)]
+        found = [file for file in _rembgs_own(entry.name) if has_digest(file, entry.digest)]
         if found:
-            return OnnxMask(entry, found[0])
+            return found[0]
         terms = "" if entry.is_commercial else f" ({entry.licence})"
-        note(f"fetching the mask model {name}{terms}")
+        note(f"fetching the mask model {entry.name}{terms}")
         fetch_address(entry.url, path, entry.digest)
-    return OnnxMask(entry, path)
+    return path
 
 
 def _rembgs_own(name: str) -> list[Path]:
-    """Where rembg keeps a network that it has fetched."""
+    """What rembg has fetched of that name."""
     given, persons = os.environ.get("U2NET_HOME"), persons_home()
     roots = [Path(given)] if given else [persons / ".u2net", persons / ".rembg"] if persons else []
-    return [root / file for root in roots for file in (f"{name}.onnx", f"models/{name}/{name}.onnx")]
+    return [file for root in roots for where in ("", "models/*/") for file in root.glob(f"{where}{name}.onnx")]
 
 
 @lru_cache(maxsize=1)

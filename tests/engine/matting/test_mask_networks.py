@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -24,7 +20,6 @@ from cyclorama.cli import main
 from cyclorama.engine.matting import networks
 from cyclorama.engine.matting.looks import Looks
 from cyclorama.engine.matting.networks import OnnxMask, mask_network
-from cyclorama.models import catalogue
 from cyclorama.models.catalogue import MASK_MODELS, SHIPPED_MASK_MODELS, MaskEntry
 from cyclorama.models.store import has_digest, home
 from tests.conftest import PHOTOS
@@ -111,25 +106,12 @@ def test_the_catalogue_has_every_network_of_rembg_that_fits(tmp_path: Path) -> N
 
 
 @pytest.fixture
-def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder on loopback in the place of rembg's release, where silueta is a small network."""
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    folder = tmp_path / "release"
-    file = small_network(folder / "silueta.onnx", 320, logits=False)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+def release(release_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where silueta is a small network."""
+    file = small_network(release_folder / "silueta.onnx", 320, logits=False)
     digest = f"md5:{hashlib.md5(file.read_bytes()).hexdigest()}"
-    monkeypatch.setattr(catalogue, "_RELEASE", f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.setitem(MASK_MODELS, "silueta", replace(MASK_MODELS["silueta"], digest=digest))
-    yield folder
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    return release_folder
 
 
 def test_a_network_is_fetched_once_and_checked(release: Path, caplog: pytest.LogCaptureFixture) -> None:
