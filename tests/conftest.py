@@ -5,14 +5,19 @@ torch and its kin are imported by those tests only that compare with them.
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT / "docs" / "photos"
@@ -34,6 +39,19 @@ def _quiet_libraries() -> None:
         sys.modules["diffusers"].logging.disable_progress_bar()
     if "transformers" in sys.modules:
         sys.modules["transformers"].logging.set_verbosity_error()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, or the one that CHROMIUM names; without one the tests fail."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which(os.environ.get("CHROMIUM", "chromium"))
+    assert path, "the page is tested in a browser: apt-get install chromium, or name one in CHROMIUM"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from cyclorama import BackgroundGenerator
 from cyclorama.serving.jobs import Job, JobQueue
@@ -54,17 +52,6 @@ def page_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer
         service, queue = Service({"nano": generator}), JobQueue(capacity=3)
         with running(service, queue, extend=lambda app: mount(app, service, queue, visits)) as server:
             yield PageServer(server, visits)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, or the one that CHROMIUM names; without one the tests fail."""
-    path = shutil.which(os.environ.get("CHROMIUM", "chromium"))
-    assert path, "the page is tested in a browser: apt-get install chromium, or name one in CHROMIUM"
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 expect.set_options(timeout=20_000)
