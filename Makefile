@@ -60,8 +60,9 @@ nano: $(VENV)/.dev  ## the embedded model, exported again from its checkpoint
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e .
+$(VENV)/.runtime: pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 # torch first and by exact version: a looser request would bring the CUDA build and its gigabytes.
@@ -73,11 +74,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 fuzz: $(VENV)/.dev  ## 10,000 spoilt files and requests; SEED=N for others
 	$(VENV)/bin/python -m tests.reliability.fuzz --seed $(or $(SEED),0)
 
-kills: $(VENV)/.dev  ## every command killed at random moments; SEED=N for others
+kills: $(VENV)/.dev  ## every command killed or crashed at random moments; SEED=N for others
 	$(VENV)/bin/python -m tests.reliability.kills --seed $(or $(SEED),0)
 
-full: $(VENV)/.dev  ## every command on disks that fill up (Linux); SEED=N for others
-	$(VENV)/bin/python -m tests.reliability.full --seed $(or $(SEED),0)
+full: $(VENV)/.dev  ## every command on disks that fill up (Linux); SEED=N for others, QUOTA=1: told as a quota
+	$(VENV)/bin/python -m tests.reliability.full --seed $(or $(SEED),0) $(if $(QUOTA),--quota)
 
 soak: $(VENV)/.dev  ## 900 requests to one process: memory, descriptors, threads and files stay
 	mkdir -p out
@@ -90,11 +91,13 @@ audit:  ## known advisories against what the runtime and the page install, and t
 	  --allow-only "MIT;BSD;Apache;ISC;PSF;Python Software Foundation;Mozilla;MPL;HPND;CMU;Unlicense;Public Domain;ZPL;0BSD"
 	out/audit/bin/pip-audit --strict
 
-lock:  ## the Space's dependencies again, the newest that pyproject.toml allows, with their hashes
+lock:  ## what the Space and the demo install again, the newest that pyproject.toml allows, with hashes
 	$(PYTHON) -m venv out/lock
 	out/lock/bin/pip install --quiet --disable-pip-version-check uv
 	out/lock/bin/uv pip compile pyproject.toml --extra page --generate-hashes --python-version 3.11 --universal \
 	  --no-header --quiet --upgrade -o space/requirements.lock
+	out/lock/bin/uv pip compile pyproject.toml --constraints space/requirements.lock --generate-hashes \
+	  --python-version 3.11 --universal --no-header --quiet -o requirements.lock
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

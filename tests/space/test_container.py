@@ -67,6 +67,19 @@ def test_what_it_installs_is_locked_and_what_the_package_allows() -> None:
             assert locked[canonicalize_name(wanted.name)] in wanted.specifier, f"run: make lock ({line})"
 
 
+def test_the_demo_is_locked_to_the_same_versions() -> None:
+    locks = [
+        dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / file).read_text(encoding="utf-8"), re.M))
+        for file in ("requirements.lock", "space/requirements.lock")
+    ]
+    assert locks[0].items() <= locks[1].items(), "run: make lock"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for line in project["dependencies"]:
+        wanted = Requirement(line)
+        assert locks[0][canonicalize_name(wanted.name)] in wanted.specifier, f"run: make lock ({line})"
+    assert "--require-hashes -r requirements.lock" in (ROOT / "Makefile").read_text()
+
+
 def test_its_command_is_one_of_ours_on_the_port_of_the_front_matter() -> None:
     (command,) = [json.loads(rest) for word, rest in stages()["last"] if word == "CMD"]
     assert command[:2] == ["sh", "-c"]
