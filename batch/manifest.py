@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -139,6 +140,8 @@ def _value(name: str, text: str) -> Any:
         return text
     kind = declared(OPTIONS[name])[name][0]
     try:
+        if kind is str:
+            return text
         if kind is bool:
             return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(
                 text.lower(), text
@@ -189,10 +192,10 @@ def check_row(row: Row, folder: Path, only_masks: bool) -> None:
             if kind != "PNG":
                 raise InvalidOptions(f"masks are written as .png, got {row.output}")
         elif "background" in row.options:
-            EncodeOptions(kind.lower(), **encoding(row.options))  # type: ignore[arg-type]
+            _check_encoding(kind.lower(), tuple(encoding(row.options).items()))
         elif "prompt" in row.options:
             check_prompt(row.options["prompt"], row.options.get("negative_prompt", ""))
-            EncodeOptions(kind.lower(), **encoding(row.options))  # type: ignore[arg-type]
+            _check_encoding(kind.lower(), tuple(encoding(row.options).items()))
         else:
             raise InvalidOptions("say what the background is: -p PROMPT, --background, --blur, or a column")
         is_called_so = row.output.rpartition("/")[2] == row.photo.name
@@ -201,6 +204,11 @@ def check_row(row: Row, folder: Path, only_masks: bool) -> None:
     except InvalidOptions as error:
         where = f"line {row.line}" if row.line else str(row.photo)
         raise InvalidOptions(f"{where}: {error}", option=error.option) from None
+
+
+@lru_cache(maxsize=256)  # of a long table nearly all rows have the same
+def _check_encoding(kind: Any, chosen: tuple[tuple[str, Any], ...]) -> None:
+    EncodeOptions(kind, **dict(chosen))
 
 
 def encoding(options: Mapping[str, Any]) -> dict[str, Any]:

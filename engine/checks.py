@@ -58,20 +58,22 @@ _LIMITS = ("ge", "gt", "le")
 
 
 def _checked(name: str, kind: Any, limits: dict[str, float], value: object) -> object:
+    if kind is str:
+        return text(name, value)
     low, high = limits.get("gt", limits.get("ge", -_INFINITE)), limits.get("le", _INFINITE)
-    if get_origin(kind) is Literal:
-        return one_of(name, value, get_args(kind))
-    if get_origin(kind) is tuple:
-        members = get_args(kind)
-        items = several(name, value, len(members))
-        return tuple(_checked(name, member, limits, item) for member, item in zip(members, items, strict=True))
     if kind is bool:
         return yes_or_no(name, value)
     if kind is int:
         return whole_number(name, value, low, high)
     if kind is float:
         return number(name, value, low, high, above="gt" in limits)
-    return text(name, value) if kind is str else value
+    if get_origin(kind) is Literal:
+        return one_of(name, value, get_args(kind))
+    if get_origin(kind) is tuple:
+        members = get_args(kind)
+        items = several(name, value, len(members))
+        return tuple(_checked(name, member, limits, item) for member, item in zip(members, items, strict=True))
+    return value
 
 
 def whole_number(name: str, value: object, low: float, high: float, remark: str = "") -> int:

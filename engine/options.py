@@ -308,10 +308,13 @@ class GenerationKeywords(TypedDict, total=False):
     colour_match: bool
 
 
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+
+
 def check_prompt(prompt: object, negative_prompt: object = "") -> None:
     """Refuses prompts that are no text, or that say nothing. Raises InvalidOptions."""
     for name, value in (("prompt", prompt), ("negative_prompt", negative_prompt)):
-        if any("\ud800" <= character <= "\udfff" for character in text(name, value)):
+        if _NO_TEXT.search(text(name, value)):
             raise InvalidOptions(f"the {name} holds bytes that are no text; is the terminal set to UTF-8?", option=name)
     # Letters, numbers and symbols say something; spaces, marks, and what has no width do not.
     if not any(unicodedata.category(one)[0] in "LNS" and one not in _BLANK for one in str(prompt)):
