@@ -1,4 +1,4 @@
-"""A disk that fills up somewhere in the middle: `python -m tests.reliability.full [--seed N] [WHAT ...]`.
+"""A disk that fills up somewhere in the middle: `python -m tests.reliability.full [--seed N] [--quota] [WHAT ...]`.
 
 Each command has a small disk of its own (tmpfs, in a mount namespace: Linux) for its home, its temporary files and what
 it makes. A finding is a traceback, more than a line of error, half a file, or a next run that does not work once there
@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -224,6 +225,21 @@ def server(folder: Path, chance: random.Random, account: Account, times: int) ->
             account.check("Traceback" not in process.communicate(timeout=60)[1], "serve: a traceback in the log")
 
 
+@contextlib.contextmanager
+def _telling_of_a_quota() -> Iterator[None]:
+    """Commands that are run meanwhile are told of a quota where the disk is full."""
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "quota.so"
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-O1", "-o", library, Path(__file__).with_name("quota.c")], check=True
+        )
+        os.environ["LD_PRELOAD"] = str(library)
+        try:
+            yield
+        finally:
+            del os.environ["LD_PRELOAD"]
+
+
 _TRIALS: dict[str, tuple[Trial, int]] = {
     "generate": (generate, 30), "batch": (batch, 12), "pull": (pull, 30), "export": (export, 12), "serve": (server, 30),
 }  # fmt: skip
@@ -232,13 +248,15 @@ _TRIALS: dict[str, tuple[Trial, int]] = {
 @click.command()
 @click.option("--seed", default=0, show_default=True, help="Of the sizes.")
 @click.option("--times", type=click.IntRange(1), help="Disks of each; default: 12 to 30.")
+@click.option("--quota", is_flag=True, help="The disk tells of a quota; needs a C compiler.")
 @click.argument("what", nargs=-1, type=click.Choice(list(_TRIALS)))
-def main(seed: int, times: int | None, what: tuple[str, ...]) -> None:
+def main(seed: int, times: int | None, quota: bool, what: tuple[str, ...]) -> None:
     """Fill up, look, and print a table in Markdown. Ends with 1 where there are findings."""
     if "CYCLORAMA_OWN_MOUNTS" not in os.environ:
         words = ["unshare", "--map-root-user", "--mount", sys.executable, "-m", "tests.reliability.full", *sys.argv[1:]]
         os.execvpe(words[0], words, {**os.environ, "CYCLORAMA_OWN_MOUNTS": "1"})
-    report("disks", "of them too small", {name: _TRIALS[name] for name in what or _TRIALS}, seed, times)
+    with _telling_of_a_quota() if quota else contextlib.nullcontext():
+        report("disks", "of them too small", {name: _TRIALS[name] for name in what or _TRIALS}, seed, times)
 
 
 if __name__ == "__main__":

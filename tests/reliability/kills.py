@@ -1,5 +1,6 @@
-"""Killed with -9 at random moments, again and again: `python -m tests.reliability.kills [--seed N] [WHAT ...]`.
+"""Killed at random moments, again and again: `python -m tests.reliability.kills [--seed N] [WHAT ...]`.
 
+By -9, and the server also by the signals that a crash in native code ends with.
 A finding is a half file, a lost one, a traceback in the next run, or another result than that of an unbroken run.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -31,20 +33,23 @@ from tests.reliability.trials import Account, Trial, digest, is_same, report, ru
 
 _BATCH, _BROKEN, _BATCH_KILLS = 300, 12, 20
 _FAST = ("-p", "a sandy beach", "--steps", "1", "--size", "128", "--seed", "3")
+_CRASHES = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE)
 _NAMES = ("cat", "coffee", "astronaut", "bowl", "drum")
 
 
-def _killed(process: subprocess.Popen[str], seconds: float, account: Account) -> bool:
+def _killed(
+    process: subprocess.Popen[str], seconds: float, account: Account, how: signal.Signals = signal.SIGKILL
+) -> bool:
     """Kills it and all that it started after so many seconds; whether it was not done before."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         account.midway += 1
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, how)
     process.communicate()
     account.times += 1
-    return process.returncode == -signal.SIGKILL
+    return process.returncode == -how
 
 
 def generate(folder: Path, chance: random.Random, account: Account, times: int) -> None:
@@ -178,7 +183,10 @@ def _pictures(folder: Path) -> dict[str, str]:
 
 
 def server(folder: Path, chance: random.Random, account: Account, times: int) -> None:
-    """While it loads, waits and paints: the next one starts on the same port and paints the same."""
+    """While it loads, waits and paints, as a backend that crashes would: the next one starts on the same port.
+
+    And it paints the same.
+    """
     home, photo = folder / "home", (PHOTOS / "cat.jpg").read_bytes()
     expected = None
     with socket.socket() as free:
@@ -186,8 +194,9 @@ def server(folder: Path, chance: random.Random, account: Account, times: int) ->
         port = free.getsockname()[1]
     for number in range(times + 1):
         process = run(["serve", "--port", str(port), "--no-page"], home)
+        how = _CRASHES[number % len(_CRASHES)]
         if number % 5 == 4 and number < times:  # while it loads
-            _killed(process, chance.uniform(0, 2), account)
+            _killed(process, chance.uniform(0, 2), account, how)
             continue
         until = time.monotonic() + 60
         while not is_ready(port):
@@ -205,7 +214,7 @@ def server(folder: Path, chance: random.Random, account: Account, times: int) ->
         else:
             httpx.post(f"{address}/jobs", files={"image": photo}, data=fields, timeout=60).raise_for_status()
         if number < times:
-            _killed(process, chance.uniform(0, 1), account)
+            _killed(process, chance.uniform(0, 1), account, how)
         else:
             os.killpg(process.pid, signal.SIGTERM)
             process.communicate(timeout=60)
@@ -223,6 +232,7 @@ _TRIALS: dict[str, tuple[Trial, int]] = {
 @click.argument("what", nargs=-1, type=click.Choice(list(_TRIALS)))
 def main(seed: int, times: int | None, what: tuple[str, ...]) -> None:
     """Kill, look, and print a table in Markdown. Ends with 1 where there are findings."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     report("kills", "of them before it was done", {name: _TRIALS[name] for name in what or _TRIALS}, seed, times)
 
 
