@@ -179,7 +179,7 @@ def _text(name: str, value: object, folder: Path) -> str | Path:
         raise InvalidOptions(f"{name} must be text, got {shown(value)}", option=name)
     if name == "preset":
         return one_of(name, value, PRESETS)
-    if name in MASKS or (name in _NETWORKS and value.endswith(".onnx")):
+    if name in MASKS or (name in _NETWORKS and value.lower().endswith(".onnx")):
         return located(value, folder)
     return str(folder / value) if name == "background" and (folder / value).is_file() else value
 

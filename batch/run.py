@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 2  # rows that each worker has waiting
 _OF_MASKS = 1_000_000_000  # bytes that a worker takes which only cuts out
+_OF_MATTING = 2_100_000_000  # more, where edges are refined: measured with the small ViTMatte
 _TRIES = 2  # of a row whose worker died, alone
 _NOT_OF_PICTURES = ("folder", "threads")
 Task = tuple[Row, str]
@@ -217,15 +218,17 @@ def died(row: Row, of_row: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def workers_for(model: str | Path | None, backend: str) -> int:
+def workers_for(model: str | Path | None, backend: str, is_refined: bool = False) -> int:
     """As many as there are cores and as memory holds engines of; None: there is no painting, only masks.
 
+    is_refined: a matting network refines their edges.
     Two of one thread make more pictures than one of two (docs/scale.md), for threads wait for each other.
     """
     needed = _OF_MASKS
     if model is not None:
         folder = ModelFolder(resolve(model))
         needed = folder.memory_needed("onnx" if backend == "onnx" or not folder.has_ir else "openvino")
+    needed += _OF_MATTING if is_refined else 0
     return max(1, min(available_cores(), available_memory() // needed))
 
 

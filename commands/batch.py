@@ -133,17 +133,18 @@ def batch(
             yield replace(row, options={**row.options, "mask": mask}) if mask is not None and mask.is_file() else row
 
     # Read twice, so that a wrong line is told before any work, and a long table is never held as a whole.
-    total, is_painted = 0, False
+    total, is_painted, is_refined = 0, False, False
     for row in planned():
         check_row(row, output, only_masks)
         total += 1
         is_painted = is_painted or "background" not in row.options
+        is_refined = is_refined or "matting_model" in row.options
     painted_with = named_or_folder(model) if is_painted and not only_masks else None
     if painted_with is not None:
         resolve(painted_with)
     count = workers
     if ray is None and count is None:
-        count = min(workers_for(painted_with, loading.backend), max(1, total), _MOST_WORKERS)
+        count = min(workers_for(painted_with, loading.backend, is_refined), max(1, total), _MOST_WORKERS)
     how = How(
         output, named_or_folder(model), loading.backend, loading.device, loading.threads or threads_for(count or 1),
         loading.exact, seed, only_masks, None if place is None else place.name,

@@ -175,10 +175,14 @@ def _alpha(
         check(mask, "the given mask", "make it white over the subject and black elsewhere")
         alpha = mask
     elif asked.mask_model is None and photo.alpha is not None and not hints:
-        note("the photo's own transparency is its mask; name a mask model to look for the subject instead")
+        unrefined = "" if network is None else ", and no matting model changes it"
+        note(f"the photo's own transparency is its mask{unrefined}; name a mask model to look for the subject instead")
         check(photo.alpha, "the photo's own transparency")
         return photo.alpha, None
     else:
         mask_model = DEFAULT_MASK_MODEL if asked.mask_model is None else asked.mask_model
         alpha, doubt = find_with_doubt(photo.rgb, mask_model, hints, looks)
-    return (alpha if network is None else refined(photo.rgb, alpha, network, hints.drop)), doubt
+    if network is not None:
+        alpha = refined(photo.rgb, alpha, network, hints)
+        check(alpha, network.name, "leave out the matting model, or take another")
+    return alpha, doubt

@@ -20,6 +20,7 @@ from cyclorama.engine.backends import open_session
 from cyclorama.engine.blur import box_mean
 from cyclorama.engine.checks import shown
 from cyclorama.engine.errors import BadModel, InvalidOptions
+from cyclorama.engine.matting.hints import Hints
 from cyclorama.engine.matting.looks import View
 from cyclorama.engine.matting.networks import file_of
 from cyclorama.engine.options import MaskModel
@@ -40,7 +41,7 @@ class MattingNetwork:
         self._session = open_session(path, "onnx")
         inputs, outputs = list(self._session.inputs.items()), list(self._session.outputs.items())
         shape = inputs[0][1].shape
-        if len(inputs) != 1 or len(shape) != 4 or shape[1] != 4 or len(outputs[0][1].shape) != 4:
+        if len(inputs) != 1 or len(shape) != 4 or shape[1] not in (4, None) or len(outputs[0][1].shape) != 4:
             raise BadModel(
                 f"{path} is no matting network: it takes {', '.join(f'{name} {spec.shape}' for name, spec in inputs)} "
                 "where colours and a trimap (1, 4, H, W) are wanted"
@@ -54,7 +55,7 @@ class MattingNetwork:
         colours = np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float32).transpose(2, 0, 1)
         known = np.asarray(trimap.resize(size, Image.Resampling.NEAREST), np.float32)[None]
         results = self._session.run({self._input: np.concatenate([colours, known])[None] * np.float32(1 / 255)})
-        return np.asarray(np.clip(np.asarray(results[self._output])[0, 0], 0, 1), np.float32)
+        return np.asarray(np.clip(np.nan_to_num(np.asarray(results[self._output])[0, 0]), 0, 1), np.float32)
 
 
 def matting_network(model: MaskModel) -> MattingNetwork:
@@ -89,14 +90,15 @@ def _of_file(path: Path, _modified: int) -> MattingNetwork:
     return MattingNetwork(MaskEntry(str(path), "", "", 0, ""), path)
 
 
-def refined(rgb: Pixels, alpha: Pixels, network: MattingNetwork, drop: Mask | None = None) -> Pixels:
+def refined(rgb: Pixels, alpha: Pixels, network: MattingNetwork, hints: Hints) -> Pixels:
     """An alpha (H, W) of a photo (H, W, 3), as the network has it where it is uncertain.
 
-    drop: what is not the subject, for certain. Where alpha is certain, away from its edge, it stays as it is.
+    Where it is certain, away from its edge, and where a person said what is subject and what is not, it stays.
     """
-    unknown = _unknown(alpha)
-    if drop is not None:
-        unknown &= ~drop
+    unknown = _unknown(alpha) & ~hints.outside(alpha.shape)
+    for strokes in (hints.keep, hints.drop):
+        if strokes is not None:
+            unknown &= ~strokes
     if not unknown.any():
         return alpha
     rows, columns = (np.flatnonzero(unknown.any(axis)) for axis in (1, 0))

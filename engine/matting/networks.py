@@ -89,11 +89,11 @@ def file_of(entry: MaskEntry) -> Path:
 
     path = home() / "masks" / f"{entry.name}.onnx"
     if not path.is_file():
-        found = [file for file in _rembgs_own(entry.name) if has_digest(file, entry.digest)]
+        found = [file for file in _rembgs_own(entry.name) if file.is_file() and has_digest(file, entry.digest)]
         if found:
             return found[0]
         terms = "" if entry.is_commercial else f" ({entry.licence})"
-        note(f"fetching the mask model {entry.name}{terms}")
+        note(f"fetching the network {entry.name}{terms}")
         fetch_address(entry.url, path, entry.digest)
     return path
 

@@ -315,11 +315,13 @@ def test_a_second_prompt_pays_for_no_mask(photos: Path, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("memory", "model", "count"), [(64e9, "nano", 8), (3.5e9, "nano", 3), (0.1e9, "nano", 1), (3.5e9, None, 3)]
-)
+    ("memory", "model", "is_refined", "count"),
+    [(64e9, "nano", False, 8), (3.5e9, "nano", False, 3), (0.1e9, "nano", False, 1), (3.5e9, None, False, 3),
+     (6.5e9, None, True, 2)],
+)  # fmt: skip
 def test_as_many_workers_as_cores_and_memory(
-    memory: float, model: str | None, count: int, monkeypatch: pytest.MonkeyPatch
+    memory: float, model: str | None, is_refined: bool, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "available_cores", lambda: 8)
     monkeypatch.setattr(run, "available_memory", lambda: int(memory))
-    assert run.workers_for(model, "auto") == count
+    assert run.workers_for(model, "auto", is_refined) == count

@@ -61,7 +61,7 @@ def page(browser: Browser, review: Path) -> Iterator[Page]:
     assert not said
 
 
-def test_every_picture_is_there_and_none_but_what_is_seen_is_decoded(page: Page) -> None:
+def test_every_picture_is_there_and_the_last_is_soon_reached(page: Page) -> None:
     expect(page.locator("li")).to_have_count(ROWS)
     start = time.monotonic()
     page.mouse.move(200, 400)

@@ -8,6 +8,7 @@ is room.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -234,6 +235,9 @@ def _telling_of_a_quota() -> Iterator[None]:
             ["cc", "-shared", "-fPIC", "-O1", "-o", library, Path(__file__).with_name("quota.c")], check=True
         )
         os.environ["LD_PRELOAD"] = str(library)
+        full = "import os; os.write(os.open('/dev/full', os.O_WRONLY), b'-')"
+        told = subprocess.run([sys.executable, "-c", full], check=False, capture_output=True, text=True).stderr
+        assert os.strerror(errno.EDQUOT) in told, told
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-/* A full disk tells of a quota instead: LD_PRELOAD, for tests.reliability.full. Every call that may say ENOSPC. */
+/* A full disk tells of a quota instead: LD_PRELOAD, for tests.reliability.full. The calls that our commands make. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

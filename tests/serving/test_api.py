@@ -141,6 +141,7 @@ def test_masks_that_cannot_be(server: Running) -> None:
         ("model", "gpt-image-2", "choose one of nano"),
         ("model", "../../etc", "choose one of nano"),
         ("mask_model", "/etc/passwd", "u2net-int8"),
+        ("matting_model", "/etc/passwd", "there is no field"),
         ("num_inference_steps", "101", "less than or equal to 100"),
         ("sampler", "magic", SAMPLERS[0]),
         ("box", "1,2,3", "numbers with commas"),

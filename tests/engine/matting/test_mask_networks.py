@@ -117,7 +117,7 @@ def release(release_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_network_is_fetched_once_and_checked(release: Path, caplog: pytest.LogCaptureFixture) -> None:
     expected = OnnxMask(MASK_MODELS["silueta"], release / "silueta.onnx").confidence(PHOTO)
     np.testing.assert_array_equal(mask_network("silueta").confidence(PHOTO), expected)
-    assert "fetching the mask model silueta" in caplog.text
+    assert "fetching the network silueta" in caplog.text
     (release / "silueta.onnx").unlink()
     networks._of_catalogue.cache_clear()
     np.testing.assert_array_equal(mask_network("silueta").confidence(PHOTO), expected)

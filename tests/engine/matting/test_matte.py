@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw, ImageFilter
 
-from cyclorama import BadModel, DownloadFailed, InvalidOptions, cut_out
+from cyclorama import BadModel, DownloadFailed, Hints, InvalidOptions, NoSubject, cut_out
 from cyclorama.cli import main
 from cyclorama.engine.matting import matte
 from cyclorama.engine.matting.matte import MattingNetwork, matting_network, refined
@@ -32,7 +32,7 @@ def _nothing_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         kept.cache_clear()
 
 
-def reddish(path: Path, side: int = SIDE, channels: int = 4) -> Path:
+def reddish(path: Path, side: int = SIDE, channels: int = 4, bias: float = 0.45) -> Path:
     """A network of ViTMatte's interface for which what is red is subject; the trimap weighs a little."""
     weights = np.zeros((1, channels, 1, 1), np.float32)
     weights[0, :2, 0, 0] = 2, -2
@@ -41,7 +41,7 @@ def reddish(path: Path, side: int = SIDE, channels: int = 4) -> Path:
         [helper.make_node("Conv", ["pixel_values", "w", "b"], ["alphas"])], "reddish",
         [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, (1, channels, side, side))],
         [helper.make_tensor_value_info("alphas", TensorProto.FLOAT, (1, 1, side, side))],
-        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.array([0.45], np.float32), "b")],
+        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.array([bias], np.float32), "b")],
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
@@ -94,7 +94,7 @@ def test_the_edge_becomes_that_of_the_network_and_the_rest_stays(tmp_path: Path)
     rgb[20:60, 20:60] = 160, 40, 40
     rough = np.asarray(Image.fromarray(true).filter(ImageFilter.MedianFilter(9)))
     network = matting_network(reddish(tmp_path / "small.onnx"))
-    found = refined(rgb, rough, network)
+    found = refined(rgb, rough, network, Hints())
     hairs = (true > 40) & (rough == 0)
     assert hairs.sum() > 100
     assert np.abs(found[hairs].astype(int) - true[hairs]).mean() < 0.4 * true[hairs].mean()
@@ -103,9 +103,33 @@ def test_the_edge_becomes_that_of_the_network_and_the_rest_stays(tmp_path: Path)
     changed = found != rough
     near = np.asarray(Image.fromarray(rough).filter(ImageFilter.MaxFilter(9))) > 0
     assert not (changed & ~near).any()
-    dropped = np.zeros(true.shape, bool)
-    dropped[:200] = True
-    assert (refined(rgb, np.where(dropped, 0, rough).astype(np.uint8), network, dropped)[dropped] == 0).all()
+
+
+def test_what_a_person_said_stays(tmp_path: Path) -> None:
+    """Nothing comes back that was dropped or lies outside of the box, and no stroke to keep is lost."""
+    rgb, true = hairy()
+    network = matting_network(reddish(tmp_path / "small.onnx"))
+    upper = np.zeros(true.shape, bool)
+    upper[:200] = True
+    below = np.where(upper, 0, true).astype(np.uint8)
+    assert refined(rgb, below, network, Hints())[upper].any()
+    assert not refined(rgb, below, network, Hints(drop=upper))[upper].any()
+    assert not refined(rgb, below, network, Hints(box=(0, 200, 400, 200)))[upper].any()
+    line = np.zeros(true.shape, bool)
+    line[100:102, 150:250] = True
+    kept = np.where(line, 255, true).astype(np.uint8)
+    assert not (refined(rgb, kept, network, Hints())[line] == 255).all()
+    assert (refined(rgb, kept, network, Hints(keep=line))[line] == 255).all()
+
+
+def test_a_network_that_leaves_nothing(tmp_path: Path) -> None:
+    """Of a soft mask all is uncertain; an empty answer is no subject, and not the end of a batch."""
+    rgb, _ = hairy()
+    soft = Image.new("L", (400, 400), 0)
+    soft.paste(200, (100, 100, 300, 300))
+    nothing = reddish(tmp_path / "nothing.onnx", bias=-9)
+    with pytest.raises(NoSubject, match=r"nothing\.onnx: the mask is empty.*leave out the matting model"):
+        cut_out(Image.fromarray(rgb), mask=soft, matting_model=nothing)
 
 
 def test_any_mask_is_refined_but_a_photos_own_transparency(tmp_path: Path) -> None:
@@ -119,7 +143,9 @@ def test_any_mask_is_refined_but_a_photos_own_transparency(tmp_path: Path) -> No
     found = cut_out(photo, matting_model=file)
     assert np.abs(found.alpha.astype(int) - true).mean() < off
     photo.putalpha(rough)
-    np.testing.assert_array_equal(cut_out(photo, matting_model=file).alpha, np.asarray(rough))
+    own = cut_out(photo, matting_model=file)
+    np.testing.assert_array_equal(own.alpha, np.asarray(rough))
+    assert any("no matting model changes it" in told for told in own.notes)
 
 
 def test_by_the_command(tmp_path: Path) -> None:
