@@ -70,9 +70,14 @@ def compile_model(
     return compiled
 
 
+def states(path: Path) -> list[tuple[int, int]]:
+    """Size and time of a network's file and of its weights beside it. Raises OSError."""
+    weights = [path.with_suffix(".bin")] if path.suffix == ".xml" else []
+    return [(file.stat().st_size, file.stat().st_mtime_ns) for file in (path, *weights)]
+
+
 def _key(core: ov.Core, path: Path, part: str, shapes: Shapes, config: Mapping[str, object]) -> str:
-    files = [(file.stat().st_size, file.stat().st_mtime_ns) for file in (path, path.with_suffix(".bin"))]
-    facts: list[object] = [str(path.resolve()), files, part, sorted(shapes.items()), sorted(config.items())]
+    facts: list[object] = [str(path.resolve()), states(path), part, sorted(shapes.items()), sorted(config.items())]
     facts += [ov.__version__, cpu_name(), cpu_features(), os.environ.get("ONEDNN_MAX_CPU_ISA")]
     facts += [str(core.get_property("CPU", name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
     facts += [inspect.getsource(module) for module in (deepcache, downsampling)]

@@ -20,7 +20,7 @@ try:
 except ImportError as error:  # pragma: no cover - part of the plain install
     raise BackendUnavailable("OpenVINO is not installed; run: pip install openvino") from error
 
-from cyclorama.engine.backends.compiled import compile_model
+from cyclorama.engine.backends.compiled import compile_model, states
 from cyclorama.engine.backends.deepcache import cut
 from cyclorama.engine.backends.downsampling import downsample_tokens
 from cyclorama.engine.machine import mapped_memory_given_back
@@ -82,6 +82,7 @@ class OpenVINOSession:
             raise BadModel(f"{path} is missing; fetch or export the model again")
         self._path, self._part, self._device = path, part, device.upper()
         with _mapping(), _clear_errors(f"OpenVINO cannot load {path}"):
+            self._states = self._states_now()
             model = self._read()
             self.inputs = {port.get_any_name(): _spec(port) for port in model.inputs}
             self.outputs = {port.get_any_name(): _spec(port) for port in model.outputs}
@@ -95,6 +96,12 @@ class OpenVINOSession:
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
         self._last: _Compiled | None = None
         self._in_use: WeakValueDictionary[Hashable, _Compiled] = WeakValueDictionary()
+
+    def _states_now(self) -> list[tuple[int, int]] | None:
+        try:
+            return states(self._path)
+        except OSError:  # weights that lie elsewhere, or are gone
+            return None
 
     def _read(self) -> ov.Model:
         model = _core().read_model(self._path)
@@ -117,6 +124,8 @@ class OpenVINOSession:
         with _mapping():
             found = self._in_use.get(key)  # compiled by another thread meanwhile
             if found is None:
+                if self._states_now() != self._states:  # other weights beside those that run would paint nonsense
+                    raise BadModel(f"{self._path} was changed or removed since it was loaded; load the model again")
                 self._last = None  # the memory of the other shapes comes first
                 _UNREACHABLE.clear()
                 weights = self._path.with_suffix(".bin")

@@ -89,6 +89,26 @@ def test_a_changed_model_is_compiled_again(model: Path) -> None:
     assert len(kept()) == 2
 
 
+@pytest.mark.parametrize("how", ["replaced", "written over", "gone"])
+def test_weights_that_changed_under_a_session_are_not_mixed_with_those_that_run(model: Path, how: str) -> None:
+    session = open_session(model, "openvino")
+    before = output(session)
+    weights = model.with_suffix(".bin")
+    other = np.multiply(np.frombuffer(weights.read_bytes(), np.float32), 0.5).tobytes()
+    if how == "gone":
+        weights.unlink()
+    elif how == "replaced":
+        weights.with_suffix(".new").write_bytes(other)
+        weights.with_suffix(".new").replace(weights)
+    else:
+        with weights.open("r+b") as file:
+            file.write(other)
+    if how != "written over":  # what was mapped is then what was written
+        np.testing.assert_array_equal(output(session), before)
+    with pytest.raises(BadModel, match=r"was changed or removed since it was loaded; load the model again"):
+        session.run(random_feeds(session, size=48))
+
+
 @pytest.mark.parametrize("damage", [b"", b"nonsense", None])
 def test_a_damaged_file_is_made_again(model: Path, damage: bytes | None) -> None:
     before = output(open_session(model, "openvino"))
