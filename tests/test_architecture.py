@@ -285,7 +285,7 @@ def test_only_tests_that_compare_with_torch_import_it() -> None:
         "checkpoints.py", "engine/diffusion/test_samplers.py", "engine/diffusion/test_tokenizer.py",
         "export/test_export.py", "export/test_half.py", "export/test_parity.py", "export/test_quantised_vae.py",
         "export/test_sources.py", "export/test_subpixel.py", "reliability/full.py", "reliability/fuzz.py",
-        "reliability/kills.py",
+        "reliability/kills.py", "reliability/test_two_at_once.py",
         "training/test_evaluation.py", "training/test_training.py",
     }  # fmt: skip
 
