@@ -1,9 +1,10 @@
 """Photos of fur, manes and feathers whose alpha is known: keyed on smooth backdrops, laid over other pictures.
 
 The photographs are those of GCompris, in Debian's package `gcompris-qt-data`, fetched when first wanted and kept in
-the local store; none are shipped. For each there is a silhouette beside this module: a mask network's, looked at and
-corrected. Near it the backdrop is filled in from around, and alpha is how far a pixel has gone from the backdrop's
-colour to the subject's. The pictures are made of that alpha, so that it is true of them however well it was keyed.
+the local store; none are shipped. For each there is a silhouette beside this module: what the default mask network
+found in the original, looked at; photos of which it was wrong were not taken. Near it the backdrop is filled in from
+around, and alpha is how far a pixel has gone from the backdrop's colour to the subject's. The pictures are made of that
+alpha, so that it is true of them however well it was keyed.
 
 `python -m cyclorama.benchmarks.fur FOLDER` writes them as `cyclorama benchmark --masks --photos` reads them.
 """
