@@ -24,6 +24,7 @@ from PIL import Image, ImageFilter
 from cyclorama.benchmarks.cutouts import Composite, backgrounds, mixed, part
 from cyclorama.engine.arrays import Array, Mask
 from cyclorama.engine.blur import box_mean
+from cyclorama.engine.matting.regions import grown
 from cyclorama.models.debian import fetch_package
 from cyclorama.models.store import writable_home
 
@@ -119,11 +120,11 @@ def _keyed(name: str, folder: Path) -> tuple[Array, Array]:
         silhouette = np.asarray(image.convert("L")) > 127
     left, top, right, bottom = (round(share * size[axis % 2]) for axis, share in enumerate(photo.window))
     rgb, silhouette = rgb[top:bottom, left:right], silhouette[top:bottom, left:right]
-    certain, outside = _grown(silhouette, -photo.inner), ~_grown(silhouette, photo.outer)
+    certain, outside = ~grown(~silhouette, photo.inner), ~grown(silhouette, photo.outer)
     backdrop = np.where(outside[..., None], rgb, _filled_in(rgb, outside))
     if photo.faint:
         near = np.linalg.norm(rgb - backdrop, axis=-1) < photo.faint
-        certain &= _grown(silhouette, -3 * photo.inner) | ~near
+        certain &= ~grown(~silhouette, 3 * photo.inner) | ~near
     inner = _filled_in(rgb, certain)
     way, gone = inner - backdrop, rgb - backdrop
     along = (gone * way).sum(-1) / np.maximum((way * way).sum(-1), 0.01)
@@ -147,16 +148,9 @@ def _filled_in(rgb: Array, where: Mask) -> Array:
     return np.asarray(result / np.maximum(have, 1e-6)[..., None], np.float32)
 
 
-def _grown(mask: Mask, pixels: int) -> Mask:
-    """By so many pixels, in a square; less than none shrinks it."""
-    if pixels < 0:
-        return ~_grown(~mask, -pixels)
-    return box_mean(mask.astype(np.float32), pixels) > 0.5 / (2 * pixels + 1) ** 2
-
-
 def _resource(archive: Path, inside: str, folder: Path) -> Path:
     """A file of one of Qt's resource archives, as a file in a folder."""
-    target = folder / "unpacked" / Path(inside).name
+    target = folder / "unpacked" / archive.stem / Path(inside).name
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_suffix(".part")

@@ -47,6 +47,12 @@ class View(NamedTuple):
     right: int
     bottom: int
 
+    @classmethod
+    def around(cls, mask: Mask) -> View:
+        """Close around a mask (H, W) that is not empty."""
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        return cls(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
     @property
     def area(self) -> int:
         """In pixels."""
@@ -261,11 +267,10 @@ def _check_confidence(confidence: Array, name: str) -> None:
 
 def _around(cells: Mask, size: tuple[int, int]) -> View:
     """The pixels that the cells cover."""
-    rows, columns = (np.flatnonzero(cells.any(axis)) for axis in (1, 0))
+    left, top, right, bottom = View.around(cells)
     across, down = size[0] / GRID, size[1] / GRID
     return View(
-        int(columns[0] * across), int(rows[0] * down),
-        int(np.ceil((columns[-1] + 1) * across)), int(np.ceil((rows[-1] + 1) * down)),
+        int(left * across), int(top * down), int(np.ceil(right * across)), int(np.ceil(bottom * down))
     )  # fmt: skip
 
 

@@ -17,12 +17,12 @@ from PIL import Image
 
 from cyclorama.engine.arrays import Array, Mask, Pixels
 from cyclorama.engine.backends import open_session
-from cyclorama.engine.blur import box_mean
 from cyclorama.engine.checks import shown
 from cyclorama.engine.errors import BadModel, InvalidOptions
 from cyclorama.engine.matting.hints import Hints
 from cyclorama.engine.matting.looks import View
 from cyclorama.engine.matting.networks import file_of
+from cyclorama.engine.matting.regions import grown
 from cyclorama.engine.options import MaskModel
 from cyclorama.models.catalogue import MATTING_MODELS, MaskEntry
 
@@ -101,9 +101,7 @@ def refined(rgb: Pixels, alpha: Pixels, network: MattingNetwork, hints: Hints) -
             unknown &= ~strokes
     if not unknown.any():
         return alpha
-    rows, columns = (np.flatnonzero(unknown.any(axis)) for axis in (1, 0))
-    tight = View(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    view = tight.grown(_MARGIN, (rgb.shape[1], rgb.shape[0]))
+    view = View.around(unknown).grown(_MARGIN, (rgb.shape[1], rgb.shape[0]))
     trimap = np.where(unknown, np.uint8(128), np.where(alpha > 127, np.uint8(255), np.uint8(0)))
     seen = network.alpha(*(Image.fromarray(np.asarray(view.of(part), np.uint8)) for part in (rgb, trimap)))
     size = (view.right - view.left, view.bottom - view.top)
@@ -116,10 +114,6 @@ def refined(rgb: Pixels, alpha: Pixels, network: MattingNetwork, hints: Hints) -
 
 def _unknown(alpha: Pixels) -> Mask:
     """Where a mask is between certain subject and certain background, and near to both."""
-    rows, columns = (np.flatnonzero((alpha > 127).any(axis)) for axis in (1, 0))
-    reach = max(_LEAST_REACH, round(_REACH * max(np.ptp(rows), np.ptp(columns))))
-    touched = 0.5 / (2 * reach + 1) ** 2
-    subject, background = (
-        box_mean((~certain).astype(np.float32), reach) < touched for certain in (alpha > _SUBJECT, alpha < _BACKGROUND)
-    )
-    return np.asarray(~(subject | background))
+    left, top, right, bottom = View.around(alpha > 127)
+    reach = max(_LEAST_REACH, round(_REACH * max(right - left, bottom - top)))
+    return grown(alpha <= _SUBJECT, reach) & grown(alpha >= _BACKGROUND, reach)

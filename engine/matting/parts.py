@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from cyclorama.engine.arrays import Array, Mask, Pixels
-from cyclorama.engine.matting.regions import label
+from cyclorama.engine.matting.regions import grown, label
 from cyclorama.engine.notes import note
 
 GRID = 320  # parts are told apart on a square of this many cells, whatever the photo's shape
@@ -42,7 +42,7 @@ def chosen(parts: list[Mask], rgb: Pixels, keep: Mask | None, drop: Mask | None)
         ]
     if keep is not None:
         touched = [part for part in parts if (part & keep).any()]
-        nearby = _grown(keep, _NEAR)
+        nearby = grown(keep, _NEAR)
         # Over a piece that was missed they belong to what is close by; far from all, they are a subject of their own.
         return touched or [part for part in parts if (part & nearby).any()]
     if len(parts) < 2:
@@ -66,7 +66,7 @@ def chosen(parts: list[Mask], rgb: Pixels, keep: Mask | None, drop: Mask | None)
 
 
 def _sharpness(part: Mask, slopes: Array) -> float:
-    edge = _grown(part, 2) & _grown(~part, 2)
+    edge = grown(part, 2) & grown(~part, 2)
     return float(np.percentile(slopes[edge], 90))
 
 
@@ -86,13 +86,6 @@ def _slopes(rgb: Pixels) -> Array:
     padded[: steps.shape[0], : steps.shape[1]] = steps
     most = padded.reshape(size[0], 3, size[1], 3).max((1, 3))
     return resized(most, (GRID, GRID))
-
-
-def _grown(mask: Mask, cells: int) -> Mask:
-    image = Image.fromarray(mask).convert("L")
-    for _ in range(cells):  # Pillow is quick with the smallest window only
-        image = image.filter(ImageFilter.MaxFilter(3))
-    return np.asarray(image) > 0
 
 
 def on_grid(mask: Mask) -> Mask:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from cyclorama.engine.arrays import Pixels, reduced_size
+from cyclorama.engine.arrays import Mask, Pixels, reduced_size
+from cyclorama.engine.blur import box_mean
 
 _SPECK_SHARE = 0.01  # of the largest part's area
 _HOLE_SHARE = 0.005  # of the subject's area; a cup's handle leaves more than that open
@@ -16,6 +17,11 @@ _LEVELS = np.clip(np.round((np.arange(256) / 255 - 0.05) / 0.9 * 255), 0, 255).a
 _SLIVER_SHARE = 0.0012  # of the subject's area: a thousandth, and what reducing it adds at the picture's edge
 _THIN = 0.1  # of a cell of that copy: what is thinner than a cell is seen as well
 _LABEL_SIDE = 512  # parts are told apart on a copy no larger than this
+
+
+def grown(mask: Mask, pixels: int) -> Mask:
+    """A mask (H, W) by so many pixels more to all sides, corners too."""
+    return np.asarray(box_mean(mask.astype(np.float32), pixels) > 0)
 
 
 def clean(alpha: Pixels) -> Pixels:

@@ -14,7 +14,7 @@ from cyclorama.engine.errors import BadImage, InvalidOptions, NoSubject
 from cyclorama.engine.matting import random_walk
 from cyclorama.engine.matting.guided_filter import enlarge_along_edges
 from cyclorama.engine.matting.hints import Hints
-from cyclorama.engine.matting.looks import Looks, at_large, in_box, no_subject, seen_at_first
+from cyclorama.engine.matting.looks import Looks, View, at_large, in_box, no_subject, seen_at_first
 from cyclorama.engine.matting.networks import DEFAULT_MASK_MODEL, MaskNetwork, mask_network
 from cyclorama.engine.matting.parts import on_grid, parts_of
 from cyclorama.engine.matting.regions import clean, enlarged, label
@@ -109,9 +109,9 @@ def _confirmed_by(hints: Hints, network: MaskNetwork, rgb: Pixels, looks: Looks)
         return nothing
     if not (found > 127).any():
         return nothing
-    given, around = ~hints.outside(found.shape), nothing > 0
-    rows, columns = (np.flatnonzero((found > 127).any(axis)) for axis in (1, 0))
-    around[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    given, around = ~hints.outside(found.shape), np.zeros(found.shape, np.bool_)
+    left, top, right, bottom = View.around(found > 127)
+    around[top:bottom, left:right] = True
     is_same = np.count_nonzero(given & around) >= _CONFIRMED * np.count_nonzero(given | around)
     return np.where(given, found, nothing) if is_same else nothing
 

@@ -25,7 +25,7 @@ from cyclorama.engine.cutout import subject_alpha
 from cyclorama.engine.matting.looks import Looks, _reaching_all_sides
 from cyclorama.engine.matting.networks import OnnxMask
 from cyclorama.engine.matting.parts import GRID
-from cyclorama.engine.matting.regions import clean, label
+from cyclorama.engine.matting.regions import clean, grown, label
 from cyclorama.engine.matting.subject import _is_on_a_part
 from cyclorama.engine.notes import collected_notes, note, unheard
 from tests.conftest import DATA, PHOTOS
@@ -388,6 +388,13 @@ def test_the_inside_of_a_subject_is_certain(name: str) -> None:
     alpha = find_subject(load_photo(PHOTOS / f"{name}.jpg").rgb)
     share = {"astronaut": 0.98, "coffee": 0.99, "cat": 0.7}[name]  # the cat's chest is out of focus
     assert (alpha[np.asarray(by_hand) > 127] == 255).mean() > share
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3, 16])
+def test_grown_is_what_pillows_largest_of_a_square_is(pixels: int) -> None:
+    mask = np.random.default_rng(pixels).random((90, 140)) < 0.003
+    expected = Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(2 * pixels + 1))
+    np.testing.assert_array_equal(grown(mask, pixels), np.asarray(expected) > 0)
 
 
 def test_label_numbers_8_connected_parts() -> None:
