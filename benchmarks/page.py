@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, Position, expect, sync_playwright
 
 from cyclorama import BackgroundGenerator, InvalidOptions, cut_out, load_photo
 from cyclorama.benchmarks.serving import Progress, new_photos, server
@@ -132,23 +132,31 @@ def _arrive(page: Page, address: str) -> None:
 
 def _bring(page: Page, data: bytes) -> None:
     file: FilePayload = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": data}
-    page.locator("input.file").first.set_input_files(file)
-    expect(page.locator(".covers")).to_contain_text("The subject", timeout=30_000)
+    chooser = page.locator("input.file").first
+    _until_drawn(page, "/mask-", lambda: chooser.set_input_files(file))
 
 
 def _dab(page: Page) -> None:
-    covers = page.locator(".covers")
-    before = covers.text_content() or ""
-    box = page.locator(".stage canvas").bounding_box()
+    canvas = page.locator(".stage canvas")
+    box = canvas.bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + box["width"] * 0.05, box["y"] + box["height"] * 0.05)
-    expect(covers).not_to_have_text(before, timeout=30_000)
+    spot: Position = {"x": box["width"] * 0.05, "y": box["height"] * 0.05}
+    _until_drawn(page, "/mask-", lambda: canvas.click(position=spot))
 
 
 def _paint(page: Page) -> None:
-    page.get_by_role("textbox", name="Describe the place").fill(_PROMPT)
-    page.get_by_role("button", name="Paint").click()
-    expect(page.locator(".compare .after")).to_be_visible(timeout=60_000)
+    def ask() -> None:
+        page.get_by_role("textbox", name="Describe the place").fill(_PROMPT)
+        page.get_by_role("button", name="Paint").click()
+
+    _until_drawn(page, ".preview.webp", ask)
+
+
+def _until_drawn(page: Page, picture: str, act: Callable[[], object]) -> None:
+    """Returns once a picture that was not there has come and is drawn; `expect` looks twice a second only."""
+    with page.expect_event("requestfinished", lambda request: picture in request.url, timeout=60_000):
+        act()
+    page.evaluate("() => new Promise((then) => requestAnimationFrame(() => requestAnimationFrame(then)))")
 
 
 def _in_python(generator: BackgroundGenerator, data: bytes) -> tuple[float, float, float]:
