@@ -79,11 +79,16 @@ class Job:
     finished: float | None = None
     _why: BaseException | None = None
     _listeners: list[Callable[[], None]] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more will come."""
         return self.state in ("done", "failed", "cancelled")
+
+    def wait(self, seconds: float) -> bool:
+        """Returns once it is over, or after so many seconds. Whether it is over."""
+        return self._over.wait(seconds)
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Calls the listener, from whatever thread, after each change."""
@@ -315,6 +320,7 @@ class JobQueue:
         job.result, job.error = result, error
         _forget_frames(error)
         job.state = "done" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
+        job._over.set()
         job.work = _nothing  # and the photo that it holds
         if error is None and job.started is not None:
             self._durations.append(job.finished - job.started)

@@ -5,7 +5,8 @@ Streamlit runs this file for every visitor, again after each change. What it sta
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from cyclorama.serving.jobs import Job
 from cyclorama.serving.requests import EDIT, LIMITS
 from cyclorama.space import controls, editor, recipe
 from cyclorama.space.addresses import MOST_BYTES, SAMPLES
-from cyclorama.space.mask import look
+from cyclorama.space.mask import is_known, look
 from cyclorama.space.mounting import parts
 from cyclorama.space.painting import BEHIND, paint, ways
 from cyclorama.space.strokes import checked
@@ -86,10 +87,13 @@ def mask(visit_id: str, words: Words) -> bool:
     if visit is None:
         return False
     strokes = editor.strokes_of("mask", visit)
+    sought = f"{visit.id} {visit.photo} {visit.wish.get('mask_model')}"
+    if strokes is None and not is_known(parts(), visit) and editor.asked("mask") != sought:
+        # All of the page is there before the browser asks for the mask, and can be used while that is looked for.
+        editor.mask(key="mask", visit=visit, shown=None, words=words, sought=sought)
+        st.session_state["found"] = (visit.photo, False)
+        return False
     before, shown, trouble = visit, None, None
-    waiting = st.empty()
-    if not visit.strokes:
-        waiting.markdown(words("looking"))
     try:
         if strokes is not None:
             visit = replace(visit, strokes=checked(strokes, visit.size))
@@ -98,7 +102,6 @@ def mask(visit_id: str, words: Words) -> bool:
         trouble, visit = error, before  # what could be found before is shown on
         with suppress(CycloramaError):
             shown = look(parts(), visit)
-    waiting.empty()
     if visit.strokes != before.strokes:
         marks = visit.strokes
         visits.change(visit, lambda one: replace(one, strokes=marks))
@@ -138,16 +141,8 @@ def background(visit: Visit, words: Words) -> dict[str, Any]:
         )  # fmt: skip
     else:
         st.caption(words(f"{wish['behind']}-help"))
-    with st.expander(words("place"), key="place"):
-        wish["canvas"] = st.selectbox(
-            words.option(EDIT["canvas"])[0], _SHAPES, key=controls.key("canvas"), accept_new_options=True,
-            format_func=lambda one: words("canvas-own") if one is None else one,
-            help=words.option(EDIT["canvas"])[1],
-        )  # fmt: skip
-        wish["subject_position"] = controls.position(words)
-        wish |= {name: controls.control(name, words) for name in controls.IN_PLACE}
-    with st.expander(words("advanced"), key="advanced"):
-        wish |= advanced(wish, words)
+    wish |= place(words)
+    wish |= advanced(wish, words)
     return {name: value for name, value in wish.items() if value is not None}
 
 
@@ -188,22 +183,46 @@ def _take_example() -> None:
     st.session_state["examples"] = None
 
 
+def place(words: Words) -> dict[str, Any]:
+    """The canvas, and where on it the subject goes."""
+    with unfolding("place", words) as is_open:
+        if not is_open:
+            return controls.values(("canvas", "subject_position", *controls.IN_PLACE))
+        label, description = words.option(EDIT["canvas"])
+        canvas = st.selectbox(
+            label, _SHAPES, key=controls.key("canvas"), accept_new_options=True, help=description,
+            format_func=lambda one: words("canvas-own") if one is None else one,
+        )  # fmt: skip
+        where = {"canvas": canvas, "subject_position": controls.position(words)}
+        return where | {name: controls.control(name, words) for name in controls.IN_PLACE}
+
+
+@contextmanager
+def unfolding(name: str, words: Words) -> Iterator[bool]:
+    """What is behind a heading, and whether it is open: only then is it made, for a browser takes long to draw all."""
+    with st.expander(words(name), key=name, on_change="rerun") as folded:
+        yield bool(folded.open)
+
+
 def advanced(wish: dict[str, Any], words: Words) -> dict[str, Any]:
     """Every other option; what was left open shows what will be taken."""
     models = list(parts().service.models)
-    chosen: dict[str, Any] = {}
-    if len(models) > 1:
-        chosen["model"] = st.selectbox(words.option(EDIT["model"])[0], models, key=controls.key("model"))
+    chosen = controls.values(["model"] if len(models) > 1 else [])
     taken: dict[str, Any] = {"mask_model": DEFAULT_MASK_MODEL}
     if wish["behind"] == "painted":
         generator = parts().service.models[chosen.get("model") or models[0]].generator
         taken |= asdict(generator.resolve(_EXAMPLES[0], wish.get("preset"), seed=0))
         taken |= {"working_size": min(generator.folder.native_size, LIMITS.size), "best_of": 1, "seed": None}
-    columns = st.columns(2)
     names = [name for name in controls.ADVANCED if name in taken or (name == "good_enough" and len(taken) > 1)]
-    for number, name in enumerate(names):
-        with columns[number % 2]:
-            chosen[name] = controls.control(name, words, taken.get(name))
+    with unfolding("advanced", words) as is_open:
+        if not is_open:
+            return chosen | controls.values(names)
+        if len(models) > 1:
+            chosen["model"] = st.selectbox(words.option(EDIT["model"])[0], models, key=controls.key("model"))
+        columns = st.columns(2)
+        for number, name in enumerate(names):
+            with columns[number % 2]:
+                chosen[name] = controls.control(name, words, taken.get(name))
     return chosen
 
 
@@ -280,6 +299,9 @@ def watch(job: Job, words: Words) -> None:
         st.rerun()
     if job.partials:
         editor.preview(job.partials[-1], words("preview"))
+    # More frequent looks would slow the painting: each makes the browser draw. A click waits no longer than this.
+    if left is not None and left < _POLL and job.wait(_POLL):
+        st.rerun()
 
 
 @st.fragment
@@ -313,11 +335,12 @@ def results(visit_id: str, words: Words) -> None:
         ):
             st.session_state["more"] = ways(parts(), painted)
             st.rerun()
-    with st.expander(words("same-again")):
-        st.code(recipe.command(painted), language="shell", wrap_lines=True)
-        st.code(recipe.python(painted), language="python", wrap_lines=True)
-        if painted.strokes:
-            st.caption(words("mask-from-here"))
+    with unfolding("same-again", words) as is_open:
+        if is_open:
+            st.code(recipe.command(painted), language="shell", wrap_lines=True)
+            st.code(recipe.python(painted), language="python", wrap_lines=True)
+            if painted.strokes:
+                st.caption(words("mask-from-here"))
 
 
 def about(words: Words, visit: Visit | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import streamlit as st
@@ -52,6 +52,12 @@ def restore(wish: Mapping[str, Any]) -> None:
     kept |= {name: state[name] for name in state if str(name).startswith(_PREFIX)}
     for name, value in kept.items():
         state.setdefault(name, value)
+
+
+def values(names: Iterable[str]) -> dict[str, Any]:
+    """What was chosen in widgets that are not shown, by the fields' names; None where it was left open."""
+    found = {name: st.session_state.get(key(name)) for name in names}
+    return {name: None if value is False or value == "" else value for name, value in found.items()}
 
 
 def control(name: str, words: Words, chosen: Any = None) -> Any:

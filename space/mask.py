@@ -37,10 +37,14 @@ def subject_of(visit: Visit) -> dict[str, Any]:
     return hints(visit.strokes, visit.size) | ({"mask_model": chosen} if chosen else {})
 
 
+def is_known(parts: Parts, visit: Visit) -> bool:
+    """Whether `look` has its answer at once."""
+    return parts.visits.known(visit, _key(visit)) is not None
+
+
 def look(parts: Parts, visit: Visit) -> Shown:
     """The mask of a visit's photo. Raises CycloramaError."""
-    what = json.dumps([visit.photo, visit.strokes, visit.wish.get("mask_model")]).encode()
-    key = hashlib.sha256(what).hexdigest()[:16]
+    key = _key(visit)
     facts = parts.visits.known(visit, key)
     if facts is None:
         subject = subject_of(visit)
@@ -63,6 +67,11 @@ def look(parts: Parts, visit: Visit) -> Shown:
         f"mask-{key}.png", facts["share"], (left, top, right - left, bottom - top),
         tuple(facts["notes"]),
     )  # fmt: skip
+
+
+def _key(visit: Visit) -> str:
+    what = json.dumps([visit.photo, visit.strokes, visit.wish.get("mask_model")]).encode()
+    return hashlib.sha256(what).hexdigest()[:16]
 
 
 def _extent(alpha: Image.Image) -> tuple[int, int, int, int]:

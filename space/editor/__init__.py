@@ -98,9 +98,14 @@ def answer(key: str) -> None:
     st.session_state["answered"] = sent.get("number") if isinstance(sent, dict) else None
 
 
-def mask(key: str, visit: Visit, shown: Shown | None, words: Words) -> None:
-    """The editor. shown: the mask; None where none was found."""
-    covers = ""
+def asked(key: str) -> str | None:
+    """The last that the browser asked for of what was `sought`."""
+    return (st.session_state.get(key) or {}).get("asked")
+
+
+def mask(key: str, visit: Visit, shown: Shown | None, words: Words, sought: str | None = None) -> None:
+    """The editor. shown: the mask; None where none was found.  sought: names a mask that the browser is to ask for."""
+    covers = words("looking") if sought else ""
     if shown is not None:
         x, y, width, height = shown.box
         share = f"{100 * shown.share:.1f}".replace(".", "," if words.language == "de" else ".")
@@ -110,7 +115,8 @@ def mask(key: str, visit: Visit, shown: Shown | None, words: Words) -> None:
         data={
             "photo": visit.photo, "url": f"page/{visit.id}/photo-{visit.photo}.preview.jpg", "size": list(visit.size),
             "mask": None if shown is None else f"page/{visit.id}/{shown.name}", "covers": covers,
-            "strokes": list(visit.strokes), "visit": visit.id, "answered": st.session_state.get("answered"),
+            "sought": sought, "strokes": list(visit.strokes), "visit": visit.id,
+            "answered": st.session_state.get("answered"),
             "downloads": [
                 {"label": words("download-mask"), "url": f"page/{visit.id}/mask/{visit.photo}.png"},
                 {"label": words("download-cutout"), "url": f"page/{visit.id}/cutout/{visit.photo}.png"},
@@ -122,7 +128,7 @@ def mask(key: str, visit: Visit, shown: Shown | None, words: Words) -> None:
                 "set-box", "no-box",
             ),
         },
-        on_strokes_change=lambda: None,
+        on_strokes_change=lambda: None, on_asked_change=lambda: None,
     )  # fmt: skip
 
 

@@ -134,7 +134,10 @@ class Editor {
     }
     const covers = this.part(".covers");
     if (covers.textContent !== data.covers) covers.textContent = data.covers;
-    if (isAnswered) this.part(".busy").hidden = true;
+    if (data.sought) this.part(".busy").hidden = false;
+    else if (isAnswered) this.part(".busy").hidden = true;
+    if (data.sought && data.sought !== this.sought) setStateValue("asked", data.sought);
+    this.sought = data.sought;
     const link = (one) => Object.assign(document.createElement("a"), { href: one.url, textContent: one.label, download: "" });
     this.part(".downloads").replaceChildren(...(data.mask ? data.downloads : []).map(link));
     this.showState();

@@ -43,6 +43,18 @@ def until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
+def test_a_job_is_waited_for(gate: Gate) -> None:
+    queue = JobQueue(capacity=2)
+    running, waiting = queue.submit(gate.work("one"), "a", "k"), queue.submit(gate.work("two"), "a", "l")
+    assert not running.wait(0.05)
+    queue.cancel(waiting)
+    assert waiting.wait(0)
+    gate.open.set()
+    assert running.wait(5)
+    assert running.state == "done"
+    queue.close()
+
+
 def test_owners_take_turns_and_places_say_so(gate: Gate) -> None:
     queue = JobQueue(capacity=8)
     first = queue.submit(gate.work("first"), "a", "k")

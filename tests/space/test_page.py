@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from cyclorama import Cutout
 from tests.conftest import PHOTOS
 from tests.space.conftest import PageServer, opened
 from tests.space.visiting import bring, centre, changed, covers, downloaded
@@ -90,6 +93,33 @@ def test_what_cannot_be_used_is_told_in_words(visitor: Visitor, small_cat: Path)
     page.mouse.click(*centre(page, (120, 100), (320, 200)))
     expect(covers(page)).to_contain_text("The subject covers")
     expect(page.get_by_role("button", name="Paint")).to_be_enabled()
+
+
+def test_the_page_can_be_used_while_the_subject_is_looked_for(
+    visitor: Visitor, page_server: PageServer, small_cat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go, cutout = threading.Event(), page_server.service.cutout
+
+    def slow(*given: Any) -> Cutout:
+        assert let_go.wait(30)
+        return cutout(*given)
+
+    monkeypatch.setattr(page_server.service, "cutout", slow)
+    page = visitor()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a photo").click()
+    chooser.value.set_files(small_cat)
+    try:
+        expect(covers(page)).to_have_text("Looking for the subject …")
+        expect(page.locator(".busy")).to_be_visible()
+        expect(page.get_by_role("button", name="Paint")).to_be_disabled()
+        page.get_by_role("textbox", name="Describe the place").fill("snowy mountains")
+    finally:
+        let_go.set()
+    expect(covers(page)).to_contain_text("The subject covers")
+    expect(page.locator(".busy")).to_be_hidden()
+    expect(page.get_by_role("button", name="Paint")).to_be_enabled()
+    expect(page.get_by_role("textbox", name="Describe the place")).to_have_value("snowy mountains")
 
 
 def test_drop_and_paste(visitor: Visitor) -> None:

@@ -156,6 +156,9 @@ def test_examples_options_and_how_to_repeat(visitor: Visitor, small_cat: Path) -
     page.get_by_role("spinbutton", name="Steps").press("Enter")
     page.get_by_text("Canvas and place").click()
     chosen(page, "Shape", "square")
+    for name in ("Advanced", "Canvas and place"):  # what is folded away again counts
+        page.get_by_text(name).click()
+    expect(page.get_by_role("spinbutton", name="Seed")).to_have_count(0)
     page.get_by_role("button", name="Paint").click()
     painted(page)
     assert opened(downloaded(page, "PNG")).size == (300, 300)
