@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import openvino as ov
@@ -16,13 +17,13 @@ _M, _K, _N = 4096, 4096, 4096
 _CHANNELS, _SIDE = 640, 32  # of the size of SD1.5's convolutions
 
 
-def measure(repeats: int = 15) -> dict[str, dict[str, float]]:
+def measure(precisions: Sequence[str] = PRECISIONS, repeats: int = 15) -> dict[str, dict[str, float]]:
     """GOP/s (two operations per multiplication, 1e9) by precision and kind, medians; on CPUs without bf16 that is
     computed in float32."""
     return {
         precision: {"matmul": _speed(*_matmul(precision), precision, repeats),
                     "convolution": _speed(*_convolution(precision), precision, repeats)}
-        for precision in PRECISIONS
+        for precision in precisions
     }  # fmt: skip
 
 
