@@ -17,12 +17,17 @@ _M, _K, _N = 4096, 4096, 4096
 _CHANNELS, _SIDE = 640, 32  # of the size of SD1.5's convolutions
 
 
-def measure(precisions: Sequence[str] = PRECISIONS, repeats: int = 15) -> dict[str, dict[str, float]]:
+def measure(
+    precisions: Sequence[str] = PRECISIONS, repeats: int = 15, finest: str = "bf16"
+) -> dict[str, dict[str, float]]:
     """GOP/s (two operations per multiplication, 1e9) by precision and kind, medians; on CPUs without bf16 that is
-    computed in float32."""
+    computed in float32.
+
+    finest: what is computed in where it is neither int8 nor float32.
+    """
     return {
-        precision: {"matmul": _speed(*_matmul(precision), precision, repeats),
-                    "convolution": _speed(*_convolution(precision), precision, repeats)}
+        precision: {"matmul": _speed(*_matmul(precision), precision, repeats, finest),
+                    "convolution": _speed(*_convolution(precision), precision, repeats, finest)}
         for precision in precisions
     }  # fmt: skip
 
@@ -51,14 +56,14 @@ def _quantised(node: ov.Node, precision: str) -> ov.Node:
     return op.fake_quantize(node, *ends, 255 if is_weight else 256)
 
 
-def _speed(model: ov.Model, operations: float, precision: str, repeats: int) -> float:
+def _speed(model: ov.Model, operations: float, precision: str, repeats: int, finest: str) -> float:
     compiled = ov.Core().compile_model(
         model,
         "CPU",
         {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": available_cores(),
-            "INFERENCE_PRECISION_HINT": "f32" if precision == "f32" else "bf16",
+            "INFERENCE_PRECISION_HINT": "f32" if precision == "f32" else finest,
         },
     )
     request = compiled.create_infer_request()

@@ -48,8 +48,9 @@ def measure_page(progress: Progress) -> dict[str, Any]:
             data = photos(_SIZE)
             with _visitor(browser) as page:
                 first.append(_timed(lambda page=page: _arrive(page, address)))  # type: ignore[misc]
-                seen = [
-                    _timed(lambda page=page, data=data: _bring(page, data)),  # type: ignore[misc]
+                seen = [_timed(lambda page=page, data=data: _bring(page, data))]  # type: ignore[misc]
+                expect(page.get_by_role("button", name="Paint")).to_be_enabled()
+                seen += [
                     _timed(lambda page=page: _dab(page)),  # type: ignore[misc]
                     _timed(lambda page=page: _paint(page)),  # type: ignore[misc]
                 ]

@@ -320,11 +320,11 @@ class JobQueue:
         job.result, job.error = result, error
         _forget_frames(error)
         job.state = "done" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
-        job._over.set()
         job.work = _nothing  # and the photo that it holds
         if error is None and job.started is not None:
             self._durations.append(job.finished - job.started)
             job.progress = 1.0
+        job._over.set()
         self._forget()
 
     def _expire(self, job: Job) -> None:

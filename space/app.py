@@ -47,7 +47,8 @@ def page() -> None:
         return
     subject, behind = st.columns(2, gap="large")
     with subject:
-        is_found = mask(visit.id, words)
+        runs = st.session_state["runs"] = st.session_state.get("runs", 0) + 1
+        is_found = mask(visit.id, words, runs)
     with behind:
         wish = background(visit, words)
         use_mask_model(visit, wish.get("mask_model"))
@@ -80,14 +81,17 @@ def photo(words: Words) -> Visit | None:
 
 
 @st.fragment
-def mask(visit_id: str, words: Words) -> bool:
-    """The mask and its editor. Strokes run this part alone. Whether there is a mask."""
+def mask(visit_id: str, words: Words, runs: int) -> bool:
+    """The mask and its editor. Strokes run this part alone, and so does looking for a mask. Whether there is a mask.
+
+    runs: how often the whole page has run, of which none waits for a mask.
+    """
     visits = parts().visits
     visit = visits.find(visit_id)
     if visit is None:
         return False
     strokes = editor.strokes_of("mask", visit)
-    sought = f"{visit.id} {visit.photo} {visit.wish.get('mask_model')}"
+    sought = f"{visit.id} {visit.photo} {runs}"
     if strokes is None and not is_known(parts(), visit) and editor.asked("mask") != sought:
         # All of the page is there before the browser asks for the mask, and can be used while that is looked for.
         editor.mask(key="mask", visit=visit, shown=None, words=words, sought=sought)
@@ -126,6 +130,7 @@ def background(visit: Visit, words: Words) -> dict[str, Any]:
     behind = st.segmented_control(
         words("behind"), BEHIND, default=None if controls.key("behind") in st.session_state else "painted",
         format_func=lambda one: words(f"behind-{one}"), key=controls.key("behind"), required=True, width="stretch",
+        persist_state=controls.KEPT,
     )  # fmt: skip
     wish["behind"] = behind or "painted"
     if wish["behind"] == "painted":
@@ -133,7 +138,7 @@ def background(visit: Visit, words: Words) -> dict[str, Any]:
     elif wish["behind"] == "colour":
         key = controls.key("colour")
         value = None if key in st.session_state else "#f0f0f0"
-        wish["colour"] = st.color_picker(words("colour"), value, key=key)
+        wish["colour"] = st.color_picker(words("colour"), value, key=key, persist_state=controls.KEPT)
     elif wish["behind"] == "picture":
         editor.upload(
             key="backdrop", where="page/backdrops", visit=visit, words=words, most_bytes=MOST_BYTES,
@@ -160,7 +165,7 @@ def prompt(words: Words) -> dict[str, Any]:
         st.session_state[controls.key("prompt")] = example
     text = st.text_area(
         words("prompt"), key=controls.key("prompt"), placeholder=_EXAMPLES[0], help=words("prompt-help"), height=90,
-        max_chars=1000,
+        max_chars=1000, persist_state=controls.KEPT,
     )  # fmt: skip
     st.pills(words("examples"), _EXAMPLES, key="examples", label_visibility="collapsed", on_change=_take_example)
     care, number = st.columns([3, 2])
@@ -169,11 +174,13 @@ def prompt(words: Words) -> dict[str, Any]:
             words("preset"), _PRESETS, key=controls.key("preset"), width="stretch",
             format_func=lambda one: words(f"preset-{one}"),
             default=None if controls.key("preset") in st.session_state else "auto", required=True,
+            persist_state=controls.KEPT,
         )  # fmt: skip
     with number:
         count = st.segmented_control(
             words("pictures"), (1, 2, 4), key=controls.key("n"), width="stretch",
             default=None if controls.key("n") in st.session_state else 1, required=True,
+            persist_state=controls.KEPT,
         )  # fmt: skip
     return {"prompt": text.strip(), "preset": None if preset == "auto" else preset, "n": count or 1}
 
@@ -191,7 +198,7 @@ def place(words: Words) -> dict[str, Any]:
         label, description = words.option(EDIT["canvas"])
         canvas = st.selectbox(
             label, _SHAPES, key=controls.key("canvas"), accept_new_options=True, help=description,
-            format_func=lambda one: words("canvas-own") if one is None else one,
+            format_func=lambda one: words("canvas-own") if one is None else one, persist_state=controls.KEPT,
         )  # fmt: skip
         where = {"canvas": canvas, "subject_position": controls.position(words)}
         return where | {name: controls.control(name, words) for name in controls.IN_PLACE}
@@ -207,10 +214,12 @@ def unfolding(name: str, words: Words) -> Iterator[bool]:
 def advanced(wish: dict[str, Any], words: Words) -> dict[str, Any]:
     """Every other option; what was left open shows what will be taken."""
     models = list(parts().service.models)
-    chosen = controls.values(["model"] if len(models) > 1 else [])
+    chosen = controls.values(["model"])
+    if chosen["model"] not in models:  # of a server that has been started anew
+        chosen["model"] = None
     taken: dict[str, Any] = {"mask_model": DEFAULT_MASK_MODEL}
     if wish["behind"] == "painted":
-        generator = parts().service.models[chosen.get("model") or models[0]].generator
+        generator = parts().service.models[chosen["model"] or models[0]].generator
         taken |= asdict(generator.resolve(_EXAMPLES[0], wish.get("preset"), seed=0))
         taken |= {"working_size": min(generator.folder.native_size, LIMITS.size), "best_of": 1, "seed": None}
     names = [name for name in controls.ADVANCED if name in taken or (name == "good_enough" and len(taken) > 1)]
@@ -218,7 +227,9 @@ def advanced(wish: dict[str, Any], words: Words) -> dict[str, Any]:
         if not is_open:
             return chosen | controls.values(names)
         if len(models) > 1:
-            chosen["model"] = st.selectbox(words.option(EDIT["model"])[0], models, key=controls.key("model"))
+            chosen["model"] = st.selectbox(
+                words.option(EDIT["model"])[0], models, key=controls.key("model"), persist_state=controls.KEPT
+            )
         columns = st.columns(2)
         for number, name in enumerate(names):
             with columns[number % 2]:
@@ -299,8 +310,9 @@ def watch(job: Job, words: Words) -> None:
         st.rerun()
     if job.partials:
         editor.preview(job.partials[-1], words("preview"))
-    # More frequent looks would slow the painting: each makes the browser draw. A click waits no longer than this.
-    if left is not None and left < _POLL and job.wait(_POLL):
+    # More frequent looks would slow the painting: each makes the browser draw. All that is clicked on, as a job nears
+    # its end or is late, waits as long as this.
+    if left is None or (left < _POLL and job.wait(_POLL)):
         st.rerun()
 
 

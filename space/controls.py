@@ -29,6 +29,8 @@ ELSEWHERE = {
 """Fields of a request that are no widget made here, and where they are instead; empty: for programs only."""
 _CHECKBOXES = ("shadow", "colour_match")
 _PREFIX = "option-"
+KEPT: Literal["session"] = "session"
+"""How long a widget has its value: also while it is not shown."""
 
 
 def key(name: str) -> str:
@@ -37,27 +39,20 @@ def key(name: str) -> str:
 
 
 def restore(wish: Mapping[str, Any]) -> None:
-    """Sets the widgets to what was wished before they were there: in an earlier session, or before they were hidden.
-
-    Streamlit forgets a widget's value as soon as it is not shown.
-    """
-    state = st.session_state
-    kept = state.setdefault(
-        "kept",
-        {
-            key(name): ",".join(map(str, value)) if isinstance(value, list | tuple) else value
-            for name, value in wish.items()
-        },
-    )
-    kept |= {name: state[name] for name in state if str(name).startswith(_PREFIX)}
-    for name, value in kept.items():
-        state.setdefault(name, value)
+    """Sets the widgets to what was wished in an earlier session, before any of this one is shown."""
+    if st.session_state.setdefault("restored", False):
+        return
+    st.session_state["restored"] = True
+    for name, value in wish.items():
+        st.session_state.setdefault(key(name), ",".join(map(str, value)) if isinstance(value, list | tuple) else value)
 
 
 def values(names: Iterable[str]) -> dict[str, Any]:
     """What was chosen in widgets that are not shown, by the fields' names; None where it was left open."""
     found = {name: st.session_state.get(key(name)) for name in names}
-    return {name: None if value is False or value == "" else value for name, value in found.items()}
+    return {
+        name: None if value == "" or (name in _CHECKBOXES and not value) else value for name, value in found.items()
+    }
 
 
 def control(name: str, words: Words, chosen: Any = None) -> Any:
@@ -67,16 +62,16 @@ def control(name: str, words: Words, chosen: Any = None) -> Any:
     placeholder = words("left-open") if chosen in (None, "") else words("left-open-is", value=_text(chosen, words))
     kind = _plain(own.kind)
     if name in _CHECKBOXES:
-        return st.checkbox(label, key=key(name), help=description) or None
+        return st.checkbox(label, key=key(name), help=description, persist_state=KEPT) or None
     if kind is bool or get_origin(kind) is Literal:
         options = (True, False) if kind is bool else get_args(kind)
         return st.selectbox(
             label, options, index=None, key=key(name), help=description, placeholder=placeholder,
-            format_func=lambda one: _text(one, words),
+            format_func=lambda one: _text(one, words), persist_state=KEPT,
         )  # fmt: skip
     if kind in (int, float):
         return _number(own, kind, label, description, placeholder)
-    text = st.text_input(label, key=key(name), help=description, placeholder=placeholder)
+    text = st.text_input(label, key=key(name), help=description, placeholder=placeholder, persist_state=KEPT)
     return text or None
 
 
@@ -87,6 +82,7 @@ def position(words: Words) -> str | None:
     return st.selectbox(
         label, POSITIONS, index=None, key=key(own.name), help=description, placeholder=words("position-own"),
         format_func=lambda one: words(f"position-{one}") if one in POSITIONS else one, accept_new_options=True,
+        persist_state=KEPT,
     )  # fmt: skip
 
 
@@ -99,7 +95,7 @@ def _number(own: Field, kind: type, label: str, description: str, placeholder: s
     step = 1 if kind is int else 0.05 if high is not None and high <= 1 else 0.5
     return st.number_input(
         label, min_value=low, max_value=high, value=None, step=step, key=key(own.name), help=description,
-        placeholder=placeholder,
+        placeholder=placeholder, persist_state=KEPT,
     )  # fmt: skip
 
 

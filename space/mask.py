@@ -44,29 +44,37 @@ def is_known(parts: Parts, visit: Visit) -> bool:
 
 def look(parts: Parts, visit: Visit) -> Shown:
     """The mask of a visit's photo. Raises CycloramaError."""
-    key = _key(visit)
-    facts = parts.visits.known(visit, key)
+    facts = parts.visits.known(visit, _key(visit))
     if facts is None:
-        subject = subject_of(visit)
         with parts.masks:
-            try:
-                cutout = parts.service.cutout(parts.visits.photo(visit), subject, visit.owner)
-            except NoSubject as error:
-                parts.visits.keep_mask(visit, key, None, {"none": str(error)})
-                raise
-            alpha = Image.fromarray(cutout.photo_alpha)
-            facts = {
-                "share": float(np.count_nonzero(cutout.photo_alpha > 127)) / cutout.photo_alpha.size,
-                "notes": list(cutout.notes), "box": _extent(alpha),
-            }  # fmt: skip
-            parts.visits.keep_mask(visit, key, alpha, facts)
-    elif "none" in facts:
+            facts = _found(parts, visit)
+    if "none" in facts:
         raise NoSubject(facts["none"])
     left, top, right, bottom = facts["box"]
     return Shown(
-        f"mask-{key}.png", facts["share"], (left, top, right - left, bottom - top),
-        tuple(facts["notes"]),
-    )  # fmt: skip
+        f"mask-{_key(visit)}.png", facts["share"], (left, top, right - left, bottom - top), tuple(facts["notes"])
+    )
+
+
+def _found(parts: Parts, visit: Visit) -> dict[str, Any]:
+    """What is known of a mask that was not there just now; a run of the page that was given up may have found it."""
+    key = _key(visit)
+    facts = parts.visits.known(visit, key)
+    if facts is not None:
+        return facts
+    try:
+        cutout = parts.service.cutout(parts.visits.photo(visit), subject_of(visit), visit.owner)
+    except NoSubject as error:
+        facts = {"none": str(error)}
+        parts.visits.keep_mask(visit, key, None, facts)
+        return facts
+    alpha = Image.fromarray(cutout.photo_alpha)
+    facts = {
+        "share": float(np.count_nonzero(cutout.photo_alpha > 127)) / cutout.photo_alpha.size,
+        "notes": list(cutout.notes), "box": _extent(alpha),
+    }  # fmt: skip
+    parts.visits.keep_mask(visit, key, alpha, facts)
+    return facts
 
 
 def _key(visit: Visit) -> str:

@@ -115,6 +115,7 @@ class Editor {
       this.past = [];
       this.pending = 0;
       this.maskUrl = null;
+      this.mask = null;
       this.layers = null;
       this.cross = { x: Math.round(this.width / 2), y: Math.round(this.height / 2) };
       this.picture = null;
@@ -127,7 +128,7 @@ class Editor {
       if (JSON.stringify(this.past.at(-1)) === JSON.stringify(data.strokes)) this.past.pop();
     }
     const settled = Math.min(data.strokes.length, this.strokes.length);
-    if (data.mask !== this.maskUrl) {
+    if (!data.sought && data.mask !== this.maskUrl) {
       this.maskUrl = data.mask;
       if (data.mask) this.load(data.mask, (image) => { this.mask = image; this.layer(); this.pending = settled; this.draw(); });
       else { this.mask = null; this.layer(); }

@@ -114,12 +114,18 @@ def test_the_page_can_be_used_while_the_subject_is_looked_for(
         expect(page.locator(".busy")).to_be_visible()
         expect(page.get_by_role("button", name="Paint")).to_be_disabled()
         page.get_by_role("textbox", name="Describe the place").fill("snowy mountains")
+        page.get_by_role("radio", name="2").click()  # which runs the page anew
+        page.get_by_text("Advanced").click()
+        page.get_by_role("spinbutton", name="Seed").fill("7")
+        expect(covers(page)).to_have_text("Looking for the subject …")
     finally:
         let_go.set()
     expect(covers(page)).to_contain_text("The subject covers")
     expect(page.locator(".busy")).to_be_hidden()
     expect(page.get_by_role("button", name="Paint")).to_be_enabled()
     expect(page.get_by_role("textbox", name="Describe the place")).to_have_value("snowy mountains")
+    expect(page.get_by_role("spinbutton", name="Seed")).to_have_value("7")
+    expect(page.get_by_role("radio", name="2")).to_be_checked()
 
 
 def test_drop_and_paste(visitor: Visitor) -> None:

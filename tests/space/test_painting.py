@@ -175,6 +175,49 @@ def test_examples_options_and_how_to_repeat(visitor: Visitor, small_cat: Path) -
     expect(page.get_by_role("img", name=re.compile("^After: Picture 1"))).to_be_visible()
 
 
+def test_options_last_though_they_are_folded_away_and_after_a_reload(visitor: Visitor, small_cat: Path) -> None:
+    page = visitor()
+    seed = page.get_by_role("spinbutton", name="Seed")
+
+    def fold() -> None:
+        page.get_by_text("Advanced").click()
+
+    def written(value: str) -> None:
+        seed.fill(value)
+        seed.press("Enter")
+        fold()
+        expect(seed).to_have_count(0)
+
+    def is_still(value: str) -> None:
+        page.get_by_role("radio", name="grey studio backdrop").click()  # runs of the page in between
+        expect(page.get_by_role("textbox", name="Describe the place")).to_have_value("grey studio backdrop")
+        page.get_by_role("radio", name="A colour").click()
+        expect(page.get_by_role("button", name="Make the picture")).to_be_visible()
+        page.get_by_role("radio", name="Painted").click()
+        expect(page.get_by_role("textbox", name="Describe the place")).to_have_value("grey studio backdrop")
+        fold()
+        expect(seed).to_have_value(value)
+
+    bring(page, small_cat)
+    fold()
+    page.get_by_role("spinbutton", name="Steps").fill("2")
+    chosen(page, "Token downsampling", "no")
+    written("7")
+    is_still("7")
+    fold()
+    page.get_by_role("button", name="Paint").click()
+    painted(page)
+    page.get_by_text("The same from the command line").click()
+    expect(page.locator("code").first).to_contain_text("--seed 7")
+    expect(page.locator("code").first).to_contain_text("--no-token-downsampling")
+    page.reload()
+    expect(covers(page)).to_contain_text("The subject covers")
+    fold()
+    expect(seed).to_have_value("7")
+    written("9")
+    is_still("9")
+
+
 def test_the_newest_picture_is_shown_and_older_ones_say_what_they_are_of(visitor: Visitor, small_cat: Path) -> None:
     page = visitor()
     bring(page, small_cat)
