@@ -11,7 +11,7 @@ demo: $(VENV)/.runtime  ## the main job on a shipped photo, with the embedded mo
 	$(VENV)/bin/cyclorama generate "$(PHOTO)" -p "$(PROMPT)" -o "$(OUT)"
 
 test: check browser  ## everything CI asks for
-	$(VENV)/bin/pytest -n 2 --dist loadfile --durations 15
+	$(VENV)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
