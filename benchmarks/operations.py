@@ -13,7 +13,6 @@ import statistics
 import time
 from collections import Counter
 from importlib.metadata import version
-from math import prod
 from pathlib import Path
 
 import click
@@ -21,7 +20,7 @@ import numpy as np
 import openvino as ov
 
 from cyclorama.benchmarks import ceiling
-from cyclorama.benchmarks.shapes import Folders
+from cyclorama.benchmarks.shapes import Folders, multiplications
 from cyclorama.engine.backends import OPENVINO_FILE
 from cyclorama.engine.machine import available_cores, cpu_features, cpu_name
 from cyclorama.models.store import writable_home
@@ -29,7 +28,6 @@ from cyclorama.models.store import writable_home
 _ROUNDS = 7
 _SHAPES = {"sample": [1, 9, 64, 64], "timestep": [1], "encoder_hidden_states": [1, 77, 768]}
 _ATTENTION = "scaled_dot_product_attention"  # in the names of the nodes that OpenVINO fuses one into
-_KINDS = ("convolution", "matrix product", "attention", "the rest")
 
 
 @click.command(help=__doc__)
@@ -45,12 +43,12 @@ def main(exact: bool) -> None:
         "matrix product": speeds["int8"]["matmul"],
         "attention": speeds[finest]["matmul"],
     }
-    ideal = {kind: operations / speed[kind] / 1e9 for kind, operations in _operations(model).items()}
+    ideal = {kind: operations / speed[kind] / 1e9 for kind, operations in multiplications().items()}
     step, spent = _seconds(model, finest)
     instructions = os.environ.get("ONEDNN_MAX_CPU_ISA", cpu_features()[-1])
     click.echo(f"{cpu_name()}, {available_cores()} cores with {instructions}, OpenVINO {version('openvino')}\n")
     click.echo("| a step | measured | ideal | ratio |\n| --- | --- | --- | --- |")
-    for kind in _KINDS:
+    for kind in (*ideal, "the rest"):
         click.echo(_row(kind, spent[kind], ideal.get(kind)))
     click.echo(_row("all", step, sum(ideal.values())))
 
@@ -64,22 +62,6 @@ def _fixed(path: Path) -> ov.Model:
     model = ov.Core().read_model(path)
     model.reshape({one.any_name: _SHAPES[one.any_name] for one in model.inputs})
     return model
-
-
-def _operations(model: ov.Model) -> Counter[str]:
-    """Additions and multiplications of a forward, by kind."""
-    found: Counter[str] = Counter()
-    for node in model.get_ops():
-        kind = node.get_type_name()
-        if kind == "Convolution":
-            found["convolution"] += 2 * prod(node.output(0).shape) * prod(list(node.input_value(1).shape)[1:])
-        elif kind == "MatMul":
-            found["matrix product"] += 2 * prod(node.output(0).shape) * int(node.input_value(0).shape[-1])
-        elif kind == "ScaledDotProductAttention":  # the queries with the keys, and the weights with the values
-            keys = prod(node.input_value(1).shape[-2:])
-            values = prod(node.input_value(2).shape[-2:])
-            found["attention"] += 2 * prod(node.input_value(0).shape[:-1]) * (keys + values)
-    return found
 
 
 def _seconds(model: ov.Model, finest: str) -> tuple[float, dict[str, float]]:
@@ -106,7 +88,7 @@ def _seconds(model: ov.Model, finest: str) -> tuple[float, dict[str, float]]:
                 spent[_kind(one.node_name, one.node_type)] += one.real_time.total_seconds()
     assert spent["attention"], "OpenVINO names its attention otherwise now"
     step = statistics.median(taken)  # without a profile
-    return step, {kind: step * spent[kind] / spent.total() for kind in _KINDS}
+    return step, {kind: step * spent[kind] / spent.total() for kind in spent}
 
 
 def _kind(name: str, node_type: str) -> str:

@@ -102,8 +102,9 @@ def benchmark(
                 return report
             entered = wanted(_sd15(folders, is_quick))
             report["contenders"] = _rounds(entered, photo, mask, Path(scratch), rounds, progress)
-            attention, other = shapes.multiplications()
-            report["unet_operations"] = {"attention": attention, "other": other}
+            operations = shapes.multiplications()
+            attention = operations.pop("attention")
+            report["unet_operations"] = {"attention": attention, "other": sum(operations.values())}
             if not is_quick:
                 report["capped"] = _rounds(_capped(folders, peers), photo, mask, Path(scratch), 1, progress)
                 sizes = [

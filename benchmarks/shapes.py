@@ -158,17 +158,20 @@ def recipe_key() -> str:
     return hashlib.sha256(facts.encode()).hexdigest()[:8]
 
 
-def multiplications() -> tuple[int, int]:
-    """Operations (two per multiplication) of one UNet forward at 512x512: of attention's own products, of all else."""
+def multiplications() -> dict[str, int]:
+    """Operations (two per multiplication) of one UNet forward at 512x512, by kind; attention's are its own products."""
     with torch.device("meta"):
         unet = _unet()
         feeds = torch.empty(1, 9, 64, 64), torch.empty(1), torch.empty(1, 77, 768)
         with FlopCounterMode(display=False) as counter:
             unet(*feeds)
     by_operator = counter.get_flop_counts()["Global"]
-    # On the meta device attention is taken apart; nothing else in this network is a batched product.
-    attention = sum(count for operator, count in by_operator.items() if "bmm" in str(operator))
-    return int(attention), int(counter.get_total_flops() - attention)
+    found = {"convolution": 0, "matrix product": 0, "attention": 0}
+    for operator, count in by_operator.items():
+        # On the meta device attention is taken apart; nothing else in this network is a batched product.
+        kind = {"aten.convolution": "convolution", "aten.bmm": "attention"}.get(str(operator), "matrix product")
+        found[kind] += int(count)
+    return found
 
 
 def _unet() -> Any:

@@ -40,7 +40,7 @@ def states(page: Page, german: bool) -> Iterator[str]:
     expect(page.get_by_role("alert").filter(has_text=word("cannot be used", "nicht verwenden"))).to_be_visible()
     yield "2-error"
     page.get_by_role("button", name=word("Photo of an astronaut", "Foto einer Astronautin")).click()
-    expect(page.locator(".covers")).not_to_be_empty()
+    expect(page.locator(".editor .downloads a").first).to_be_visible()
     wait(900)
     yield "3-mask"
     box = page.locator(".stage canvas").bounding_box()

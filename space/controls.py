@@ -40,7 +40,7 @@ def key(name: str) -> str:
 
 def restore(wish: Mapping[str, Any]) -> None:
     """Sets the widgets to what was wished in an earlier session, before any of this one is shown."""
-    if st.session_state.setdefault("restored", False):
+    if "restored" in st.session_state:
         return
     st.session_state["restored"] = True
     for name, value in wish.items():
