@@ -82,7 +82,7 @@ def photo(words: Words) -> Visit | None:
 
 @st.fragment
 def mask(visit_id: str, words: Words, runs: int) -> bool:
-    """The mask and its editor. Strokes run this part alone, and so does looking for a mask. Whether there is a mask.
+    """The mask and its editor. Strokes run this part alone, and so does looking for a mask. False: there is no mask.
 
     runs: how often the whole page has run, of which none waits for a mask.
     """
@@ -95,8 +95,8 @@ def mask(visit_id: str, words: Words, runs: int) -> bool:
     if strokes is None and not is_known(parts(), visit) and editor.asked("mask") != sought:
         # All of the page is there before the browser asks for the mask, and can be used while that is looked for.
         editor.mask(key="mask", visit=visit, shown=None, words=words, sought=sought)
-        st.session_state["found"] = (visit.photo, False)
-        return False
+        st.session_state["found"] = (visit.photo, True)
+        return True
     before, shown, trouble = visit, None, None
     try:
         if strokes is not None:

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from cyclorama import Cutout
 from tests.conftest import PHOTOS
 from tests.space.conftest import PageServer, opened
-from tests.space.visiting import bring, centre, changed, covers, downloaded
+from tests.space.visiting import bring, centre, changed, covers, downloaded, painted
 
 Visitor = Callable[..., Page]
 
@@ -112,17 +112,19 @@ def test_the_page_can_be_used_while_the_subject_is_looked_for(
     try:
         expect(covers(page)).to_have_text("Looking for the subject …")
         expect(page.locator(".busy")).to_be_visible()
-        expect(page.get_by_role("button", name="Paint")).to_be_disabled()
         page.get_by_role("textbox", name="Describe the place").fill("snowy mountains")
         page.get_by_role("radio", name="2").click()  # which runs the page anew
         page.get_by_text("Advanced").click()
         page.get_by_role("spinbutton", name="Seed").fill("7")
+        page.get_by_role("button", name="Paint").click()
+        expect(page.get_by_role("button", name="Cancel")).to_be_visible()
         expect(covers(page)).to_have_text("Looking for the subject …")
     finally:
         let_go.set()
     expect(covers(page)).to_contain_text("The subject covers")
     expect(page.locator(".busy")).to_be_hidden()
-    expect(page.get_by_role("button", name="Paint")).to_be_enabled()
+    painted(page)
+    expect(page.get_by_role("button", name="seed 8")).to_be_visible()
     expect(page.get_by_role("textbox", name="Describe the place")).to_have_value("snowy mountains")
     expect(page.get_by_role("spinbutton", name="Seed")).to_have_value("7")
     expect(page.get_by_role("radio", name="2")).to_be_checked()
